@@ -1,0 +1,149 @@
+// The settings as values: plain structs whose defaults are the daemon's defaults.
+//
+// config/loader fills them from YAML, config/validate checks how they fit together; each module is
+// handed its own struct. A Config is immutable once loaded and shared as a snapshot: an exchange
+// keeps the policy it began with, whatever is reloaded meanwhile.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/time.h"
+
+namespace penstock {
+
+// nullopt: off, no limit.
+using Limit = std::optional<Duration>;
+// nullopt: unlimited.
+using Count = std::optional<std::uint32_t>;
+
+struct ListenerSettings {
+  std::string address = "127.0.0.1:3128";   // host:port or [v6]:port, an IP literal
+  std::vector<std::string> upstreams;       // only these may be reached here; empty: all
+  std::string upstream;                     // base-URL mode: every request goes there
+  bool allow_browsers = false;
+};
+
+struct AdminSettings {
+  std::string address = "127.0.0.1:9128";  // "" is off
+  bool address_is_default = true;          // a busy default port is a warning, a configured one an error
+};
+
+struct ClientSettings {
+  Count max_connections;                   // nullopt: auto, from RLIMIT_NOFILE, at most 10000
+  std::uint64_t max_header_size = 64 * 1024;
+  std::uint32_t max_header_fields = 128;
+  Limit header_timeout = std::chrono::seconds(10);
+  Limit body_stall = std::chrono::minutes(1);
+  Limit write_stall = std::chrono::minutes(1);
+  Limit idle_timeout = std::chrono::minutes(10);
+};
+
+struct DnsSettings {
+  std::vector<std::string> servers;        // address[:port]; empty: the system's
+  Duration attempt_timeout = std::chrono::seconds(1);
+  std::uint32_t attempts = 2;
+};
+
+struct EgressSettings {
+  std::vector<std::string> deny = {"link_local", "metadata"};
+  std::vector<std::string> allow;
+  std::vector<std::uint16_t> connect_ports = {443};
+  bool connect_any_port = false;           // `any`
+};
+
+struct LogSettings {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kAuto;
+};
+
+struct AccessLogSettings {
+  std::string path = "stdout";             // a file, "stdout"; "" is off
+  bool json = true;
+  bool only_errors = true;                 // only: errors | all
+  Limit slow = std::chrono::seconds(1);    // slower ones are written too
+  double sample = 1.0;                     // of what is neither an error nor slow
+  bool query = false;                      // write the query with the path
+};
+
+struct ShutdownSettings {
+  Duration grace = std::chrono::seconds(25);
+};
+
+enum class SchemeMode : std::uint8_t { kAuto, kHttps, kSame, kHttp };
+
+struct PoolSettings {
+  std::uint32_t max_connections = 1000;
+  Count max_idle;                          // nullopt in the file: max_connections where that is set, else 100
+  std::uint32_t max_waiting = 1000;
+  Limit idle_timeout = std::chrono::seconds(55);
+  bool reuse = true;
+  Limit tcp_keepalive = std::chrono::seconds(30);
+};
+
+struct TimeoutSettings {
+  Limit queue = std::chrono::seconds(5);
+  Limit resolve = std::chrono::seconds(3);
+  Limit connect = std::chrono::seconds(5);
+  Limit tls_handshake = std::chrono::seconds(5);
+  Limit write_stall = std::chrono::seconds(30);
+  Limit response_header = std::chrono::minutes(5);
+  Limit body_stall = std::chrono::minutes(5);
+  Limit total;
+};
+
+struct TlsSettings {
+  std::string ca_file;        // replaces the system's; "" is the system's
+  std::string extra_ca_file;  // adds to it
+  std::string cert_file;
+  std::string key_file;
+  std::string server_name;    // "": the authority's host
+  int min_version = 12;       // 12 or 13
+  bool verify = true;
+  std::uint32_t session_cache = 100;
+};
+
+// What an upstream does with a request; `defaults`, overridden key by key.
+struct UpstreamPolicy {
+  SchemeMode scheme = SchemeMode::kHttps;  // the file's default for "*" is kAuto; the loader fills that in
+  std::string connect_to;                  // host[:port] or unix:/path; "" is off
+  bool via = true;
+  PoolSettings pool;
+  TimeoutSettings timeouts;
+  std::uint64_t max_response_header_size = 64 * 1024;
+  TlsSettings tls;
+  // Bytes of the files named in `tls`, read at load, so that a change of content is a change of
+  // identity and the daemon needs no file again while it runs.
+  std::string ca_pem, extra_ca_pem, cert_pem, key_pem;
+  // The keys of `timeouts` that the file sets (bit = index of the key in TimeoutSettings' order):
+  // when a limit that the file does not set ends a request, a warning names the key.
+  std::uint32_t timeouts_set = 0;
+};
+
+struct UpstreamSettings {
+  std::string name;
+  std::vector<std::string> hosts;  // exact, "*.suffix", host:port, "*"; lower case, no trailing dot
+  std::string origin;              // host[:port]; "": the request's own host
+  UpstreamPolicy policy;
+};
+
+struct Config {
+  std::vector<ListenerSettings> listeners;
+  AdminSettings admin;
+  ClientSettings client;
+  DnsSettings dns;
+  EgressSettings egress;
+  LogSettings log;
+  AccessLogSettings access_log;
+  ShutdownSettings shutdown;
+  std::vector<UpstreamSettings> upstreams;
+};
+
+using ConfigSnapshot = std::shared_ptr<const Config>;
+
+}  // namespace penstock

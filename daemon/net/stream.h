@@ -1,0 +1,75 @@
+// A connected byte stream that is read and written when it is ready, and tells its handler then.
+//
+// Readiness is level-triggered for the socket: a handler that leaves bytes in the kernel is called
+// again. Bytes that TLS has already taken from the kernel are not announced again: read until
+// read() says kWouldBlock, or until it came back short and has_pending() is false. Whoever stops
+// reading earlier pauses the stream, and reads by himself when he resumes it.
+//
+// Owner: a session or a pooled connection. Thread: its loop's. The destructor closes (TLS sends
+// close_notify first); abort() before it makes the close a reset. No callback comes after the
+// destructor, and it may run inside a callback.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace penstock {
+
+enum class IoStatus : std::uint8_t { kOk, kWouldBlock, kEof, kError };
+
+struct IoResult {
+  IoStatus status;
+  std::size_t bytes = 0;  // moved, when kOk
+  int sys = 0;            // errno, when kError
+};
+
+class StreamHandler {
+ public:
+  virtual void on_readable() = 0;
+  // Only after a write came back short or kWouldBlock, once room is there again.
+  virtual void on_writable() = 0;
+
+ protected:
+  ~StreamHandler() = default;
+};
+
+// Why reading stands still; it goes on when no reason is left.
+enum class PauseReason : std::uint8_t {
+  kBackpressure = 1,  // the other side takes nothing
+  kEndSeen = 2,       // end of file was read, the stream is kept for writing
+  kNotNow = 4,        // the owner has no use for input in its present state
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  // Who is told; null while nobody listens (the stream is then not watched for writing).
+  virtual void set_handler(StreamHandler* handler) = 0;
+
+  virtual IoResult read(std::span<char> into) = 0;
+  // Writes the pieces in order, as one message where that saves a system call or a TLS record.
+  // May take fewer bytes than offered; the rest must be offered again first, unchanged.
+  virtual IoResult write(std::span<const std::string_view> pieces) = 0;
+  IoResult write(std::string_view bytes) { return write(std::span(&bytes, 1)); }
+
+  // True when read() would find bytes that the kernel no longer has.
+  virtual bool has_pending() const = 0;
+
+  virtual void pause_read(PauseReason reason) = 0;
+  virtual void resume_read(PauseReason reason) = 0;
+
+  // Ends our direction after what was written (FIN; TLS: close_notify first).
+  virtual void shutdown_write() = 0;
+  // Makes the destructor reset the connection (SO_LINGER 0), so that a cut message looks cut.
+  virtual void abort() = 0;
+
+  // For a read or write that said kError: what went wrong, with TLS's reason.
+  virtual Error last_error() const = 0;
+};
+
+}  // namespace penstock
