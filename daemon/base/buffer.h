@@ -63,6 +63,7 @@ class Buffer {
   void clear() { begin_ = end_ = 0; }
   // Gives the storage back to the pool when nothing is in it.
   void release_if_empty();
+  std::size_t max_bytes() const { return max_bytes_; }
   void set_max_bytes(std::size_t max_bytes) { max_bytes_ = max_bytes; }
 
  private:
