@@ -1,17 +1,12 @@
 // One thread's turns: libuv's loop with a timer wheel, posted work, deferred deletion and a clock.
 //
-// Owner: a Worker (or a test). Thread: the one that calls run(); only post() and stop() may be
-// called from others. Ends when run() has returned and every Watcher on it is gone (asserted: a
-// leaked handle aborts the process in debug builds).
+// Owner: a Worker (or a test). Thread: the one that calls run(), until then the one that made it;
+// only post(), stop() and on_thread() may be called from others. Ends when run() has returned and
+// every Watcher on it is gone (asserted: a leaked handle aborts the process in debug builds).
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
-#include <thread>
-#include <vector>
 
-#include "base/delegate.h"
 #include "base/time.h"
 #include "event/clock.h"
 #include "event/executor.h"
@@ -24,11 +19,14 @@ namespace penstock {
 class Loop final : public Executor, public Clock {
  public:
   Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
   ~Loop() override;
 
-  // Turns until stop(). Handles that are still closing are waited for.
+  // Turns until stop(). May be called again.
   void run();
-  // Any thread. run() returns after the turn that is under way.
+  // Any thread. run() returns after the turn that is under way; when it is not running, the next
+  // one returns after its first turn.
   void stop();
 
   void post(std::unique_ptr<Task> task) override;
@@ -44,9 +42,9 @@ class Loop final : public Executor, public Clock {
   uv_loop_s* uv();  // for event/ and net/ only
 
  private:
-  struct Impl;  // the uv handles, which live until their close callbacks
-  std::unique_ptr<Impl> impl_;
+  struct Impl;  // the uv handles and what they dispatch
   MonotonicTime now_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace penstock

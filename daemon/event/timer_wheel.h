@@ -1,13 +1,14 @@
 // Deadlines by the thousand: a hierarchical timer wheel and the deadlines filed in it.
 //
 // Four levels of 64 slots on a tick of 4 ms. Arming and cancelling is O(1) and allocates nothing.
-// Moving an armed deadline later only stores the new expiry; the node is filed again when its old
-// slot comes up. Moving it earlier files it again at once. A deadline never fires before its
-// expiry and, while the loop turns, at most one tick after it. Expiries further away than the
-// wheel reaches wait in its last slot and are filed again.
+// Cancelling, and moving an armed deadline later, only stores the new expiry; the node is dropped
+// or filed again when its old slot comes up. Moving it earlier files it again at once. A deadline
+// never fires before its expiry and, while the loop turns, at most one tick after it. Expiries
+// further away than the wheel reaches (18 h) wait in its last slot and are filed again.
 //
 // The wheel knows no loop: event/loop.cc drives it with one timer, tests call advance().
-// Owner: the Loop. Thread: the loop's. Every Deadline ends before the wheel does (asserted).
+// Owner: the Loop. Thread: the loop's. Every Deadline ends before the wheel does (asserted for
+// those that are filed).
 #pragma once
 
 #include <array>
@@ -25,13 +26,14 @@ struct DeadlineTag;
 // One moment at which its owner wants to be called. A member of its owner; its destructor cancels.
 class Deadline : public ListNode<DeadlineTag> {
  public:
-  Deadline(TimerWheel& wheel, Delegate<void()> on_expired) : wheel_(wheel), on_expired_(on_expired) {}
-  ~Deadline() { cancel(); }
+  Deadline(TimerWheel& wheel, Delegate<void()> on_expired)
+      : wheel_(wheel), on_expired_(on_expired) {}
+  ~Deadline() { unlink(); }
 
   // Calls on_expired once at or after `expiry`, from TimerWheel::advance(); replaces an earlier
   // arming. kForever cancels. An expiry in the past fires at the next advance().
   void arm(MonotonicTime expiry);
-  void cancel();
+  void cancel() { expiry_ = kForever; }
   bool armed() const { return expiry_ != kForever; }
   MonotonicTime expiry() const { return expiry_; }
 
@@ -40,7 +42,8 @@ class Deadline : public ListNode<DeadlineTag> {
   TimerWheel& wheel_;
   const Delegate<void()> on_expired_;
   MonotonicTime expiry_ = kForever;
-  std::int64_t filed_tick_ = 0;  // the tick whose slot holds the node while linked
+  // While linked: the node's slot comes up at or before this moment.
+  MonotonicTime filed_for_ = kForever;
 };
 
 class TimerWheel {
@@ -52,25 +55,34 @@ class TimerWheel {
   explicit TimerWheel(MonotonicTime start);
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
-  ~TimerWheel();
 
   // Fires what is due at `now`, in order of ticks. Handlers may arm, cancel and destroy any
-  // deadline, their own too.
+  // deadline, their own too; one that has fired does so again in a later advance() at the earliest.
   void advance(MonotonicTime now);
 
   // When advance() should be called next: never later than the first expiry's tick, perhaps earlier
-  // (a slot to file again). kForever when nothing is armed.
+  // (a slot to file again). kForever when nothing is filed.
   MonotonicTime next_wakeup() const;
 
  private:
   friend class Deadline;
   using Slot = IntrusiveList<Deadline, DeadlineTag>;
+
   void file(Deadline& deadline);
+  void file_overdue(Deadline& deadline);
+  void advance_to_tick(std::int64_t tick);
+  void refile(int level, std::int64_t tick);
+  void fire(Slot& due, MonotonicTime until);
+  void take_slot(int level, std::int64_t position, Slot& into);
+  std::int64_t next_tick() const;
+  MonotonicTime time_of(std::int64_t tick) const { return start_ + tick * kTick; }
 
   std::array<std::array<Slot, kSlots>, kLevels> slots_;
-  std::array<std::uint64_t, kLevels> occupied_{};  // a bit per slot; may be set for an emptied slot
-  MonotonicTime start_;
-  std::int64_t current_tick_ = 0;  // ticks since start_, all before it fired
+  std::array<std::uint64_t, kLevels> occupied_{};  // a bit per slot; may be set for an emptied one
+  Slot overdue_;                                   // armed for what was the past already
+  const MonotonicTime start_;
+  MonotonicTime now_;              // of the last advance()
+  std::int64_t current_tick_ = 0;  // since start_; all before it have fired
 };
 
 }  // namespace penstock
