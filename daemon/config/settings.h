@@ -19,13 +19,15 @@ namespace penstock {
 
 // nullopt: off, no limit.
 using Limit = std::optional<Duration>;
-// nullopt: unlimited.
+// nullopt: the value that the field's comment names (`auto`).
 using Count = std::optional<std::uint32_t>;
+// `unlimited` where a count may be written so: larger than any count there will be.
+inline constexpr std::uint32_t kUnlimitedCount = UINT32_MAX;
 
 struct ListenerSettings {
-  std::string address = "127.0.0.1:3128";   // host:port or [v6]:port, an IP literal
-  std::vector<std::string> upstreams;       // only these may be reached here; empty: all
-  std::string upstream;                     // base-URL mode: every request goes there
+  std::string address = "127.0.0.1:3128";  // host:port or [v6]:port, an IP literal, canonical
+  std::vector<std::string> upstreams;      // only these may be reached here; empty: all
+  std::string upstream;                    // base-URL mode: every request goes there
   bool allow_browsers = false;
 };
 
@@ -45,7 +47,7 @@ struct ClientSettings {
 };
 
 struct DnsSettings {
-  std::vector<std::string> servers;        // address[:port]; empty: the system's
+  std::vector<std::string> servers;  // address, address:port or [v6]:port; empty: the system's
   Duration attempt_timeout = std::chrono::seconds(1);
   std::uint32_t attempts = 2;
 };
@@ -53,8 +55,6 @@ struct DnsSettings {
 struct EgressSettings {
   std::vector<std::string> deny = {"link_local", "metadata"};
   std::vector<std::string> allow;
-  std::vector<std::uint16_t> connect_ports = {443};
-  bool connect_any_port = false;           // `any`
 };
 
 struct LogSettings {
@@ -78,9 +78,11 @@ struct ShutdownSettings {
 enum class SchemeMode : std::uint8_t { kAuto, kHttps, kSame, kHttp };
 
 struct PoolSettings {
-  std::uint32_t max_connections = 1000;
-  Count max_idle;                          // nullopt in the file: max_connections where that is set, else 100
-  std::uint32_t max_waiting = 1000;
+  std::uint32_t max_connections = 1000;    // or kUnlimitedCount
+  // Where the file does not set it, the loader takes max_connections if that is set, else 100. It is
+  // never above max_connections.
+  std::uint32_t max_idle = 100;
+  std::uint32_t max_waiting = 1000;        // or kUnlimitedCount
   Limit idle_timeout = std::chrono::seconds(55);
   bool reuse = true;
   Limit tcp_keepalive = std::chrono::seconds(30);

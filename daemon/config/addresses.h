@@ -1,0 +1,23 @@
+// The keys that hold names and addresses: each check returns the text in its one normal form
+// (lower case, no trailing dot, canonical IPv6), or what is wrong with it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/values.h"
+
+namespace penstock {
+
+Parsed<std::string> check_listener_address(std::string_view text);  // loopback literal with a port
+Parsed<std::string> check_dns_server(std::string_view text);        // literal, port optional
+Parsed<std::string> check_egress_rule(std::string_view text);       // a name or a CIDR
+Parsed<std::string> check_host_pattern(std::string_view text);      // exact[:port], *.suffix, *
+Parsed<std::string> check_origin(std::string_view text);            // host[:port]
+Parsed<std::string> check_server_name(std::string_view text);       // host
+Parsed<std::string> check_connect_to(std::string_view text);        // host[:port], unix:/path
+Parsed<std::string> check_upstream_name(std::string_view text);
+Parsed<std::string> check_log_path(std::string_view text);   // stdout or an absolute path
+Parsed<std::string> check_file_path(std::string_view text);  // any text that can be a path
+
+}  // namespace penstock

@@ -1,0 +1,127 @@
+#include "config/explain.h"
+
+#include <algorithm>
+
+#include "config/destination.h"
+#include "config/host_matcher.h"
+#include "config/key_table.h"
+#include "config/values.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::size_t kValueColumn = 42;
+
+struct Url {
+  bool https = false;
+  Authority authority;
+  std::string error;
+};
+
+Url parse_url(std::string_view text) {
+  Url url;
+  if (const std::size_t end = text.find("://"); end != std::string_view::npos) {
+    const std::string_view scheme = text.substr(0, end);
+    url.https = scheme == "https";
+    if (!url.https && scheme != "http") {
+      url.error = in_quotes(text) + " is neither an http nor an https URL";
+      return url;
+    }
+    text.remove_prefix(end + 3);
+  }
+  const std::string_view authority = text.substr(0, text.find_first_of("/?#"));
+  if (const auto wrong = parse_authority(authority, url.authority)) {
+    url.error = in_quotes(authority) + " is no host[:port]: " + std::string(*wrong);
+  }
+  return url;
+}
+
+std::string host_and_port(std::string_view host, HostKind kind, std::uint16_t port) {
+  return Authority{std::string(host), kind, port}.to_string(0);
+}
+
+std::vector<ExplainedValue> explain_policy(const LoadResult& loaded, std::size_t index) {
+  const UpstreamSettings& upstream = loaded.config->upstreams[index];
+  std::vector<ExplainedValue> values;
+  for (const KeyRow& row : key_rows()) {
+    if (row.scope != KeyScope::kPolicy) continue;
+    const std::string path = policy_path(loaded.sources, index, row.path);
+    const ValueSource source = path.empty()                   ? ValueSource::kBuiltIn
+                               : path.starts_with("defaults") ? ValueSource::kDefaults
+                                                              : ValueSource::kUpstream;
+    values.push_back({row.path, row.get(row, source_of(upstream.policy)), source,
+                      loaded.sources.at(path).line});
+  }
+  return values;
+}
+
+void explain_destination(const UpstreamSettings& upstream, const Url& url, Explanation& out) {
+  const Destination destination(upstream);
+  const auto choice = destination.choose(url.https, url.authority);
+  out.authority = host_and_port(choice.host, choice.kind, choice.port);
+  out.tls = choice.tls;
+  if (choice.tls) out.server_name = destination.server_name(choice);
+  const auto dial = destination.dial(choice);
+  out.dial = dial.unix_path.empty() ? host_and_port(dial.host, dial.kind, dial.port)
+                                    : "unix:" + std::string(dial.unix_path);
+}
+
+std::string tls_text(const Explanation& explanation) {
+  if (!explanation.tls) return "no, plaintext";
+  const auto verify = std::ranges::find(explanation.policy, "tls.verify", &ExplainedValue::key);
+  const bool verified = verify != explanation.policy.end() && verify->value == "true";
+  return (verified ? "yes, verified as " : "yes, NOT verified, named ") + explanation.server_name;
+}
+
+std::string source_text(const ExplainedValue& value, const std::string& file) {
+  const std::string place = file + ':' + std::to_string(value.line);
+  switch (value.source) {
+    case ValueSource::kBuiltIn:
+      return "built-in";
+    case ValueSource::kDefaults:
+      return "defaults " + place;
+    case ValueSource::kUpstream:
+      return place;
+  }
+  return {};
+}
+
+}  // namespace
+
+Explanation explain(const LoadResult& loaded, std::string_view text) {
+  Explanation out;
+  out.url = text;
+  out.file = loaded.file;
+  const Url url = parse_url(text);
+  out.error = url.error;
+  if (!out.error.empty()) return out;
+  const std::uint16_t port = url.authority.port.value_or(url.https ? 443 : 80);
+  const auto match = HostMatcher(loaded.config->upstreams).match(url.authority.host, port);
+  if (!match) return out;
+  const UpstreamSettings& upstream = loaded.config->upstreams[match->upstream];
+  out.upstream = upstream.name;
+  out.pattern_index = match->pattern;
+  out.pattern = upstream.hosts[match->pattern];
+  explain_destination(upstream, url, out);
+  out.policy = explain_policy(loaded, match->upstream);
+  return out;
+}
+
+std::string Explanation::to_text() const {
+  if (!error.empty()) return error + '\n';
+  std::string text = "url: " + url + '\n';
+  if (upstream.empty()) return text + "upstream: none has this host; the request is answered 403\n";
+  text += "upstream: " + upstream + " (hosts[" + std::to_string(pattern_index) + "] \"" + pattern +
+          "\")\n";
+  text += "authority: " + authority + '\n';
+  text += "tls: " + tls_text(*this) + '\n';
+  text += "dials: " + dial + "\n\n";
+  for (const ExplainedValue& value : policy) {
+    std::string line = std::string(value.key) + ": " + value.value;
+    line.resize(std::max(line.size() + 1, kValueColumn), ' ');
+    text += line + "# " + source_text(value, file) + '\n';
+  }
+  return text;
+}
+
+}  // namespace penstock

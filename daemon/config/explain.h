@@ -1,0 +1,42 @@
+// What the proxy would do with a URL, and which line of the file is the reason.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/loader.h"
+
+namespace penstock {
+
+enum class ValueSource : std::uint8_t { kBuiltIn, kDefaults, kUpstream };
+
+struct ExplainedValue {
+  std::string_view key;
+  std::string value;
+  ValueSource source = ValueSource::kBuiltIn;
+  int line = 0;
+};
+
+struct Explanation {
+  std::string url;
+  std::string file;
+  std::string error;     // not empty: the URL is malformed, and nothing else is filled
+  std::string upstream;  // empty: no upstream has this host, the request is answered 403
+  std::size_t pattern_index = 0;
+  std::string pattern;
+  std::string authority;    // host:port
+  bool tls = false;
+  std::string server_name;  // SNI and verified; empty without TLS
+  std::string dial;         // host:port or unix:/path
+  std::vector<ExplainedValue> policy;
+
+  std::string to_text() const;
+  std::string to_json() const;
+};
+
+// `loaded` is ok(). A URL without a scheme is read as http.
+Explanation explain(const LoadResult& loaded, std::string_view url);
+
+}  // namespace penstock

@@ -1,0 +1,128 @@
+// Rows of the daemon itself: what it listens on, how it treats the local apps, where it writes.
+#include <array>
+
+#include "config/key_row.h"
+#include "config/key_rows.h"
+
+namespace penstock {
+namespace {
+
+using enum ReloadClass;
+using namespace std::string_view_literals;
+using key_row::list;
+using key_row::number;
+using key_row::text;
+using key_row::value;
+using key_row::word;
+
+constexpr std::array kLogLevels = {"trace"sv, "debug"sv, "info"sv, "warning"sv, "error"sv, "off"sv};
+constexpr std::array kLogFormats = {"auto"sv, "text"sv, "json"sv};
+constexpr std::array kAccessFormats = {"text"sv, "json"sv};
+constexpr std::array kOnlyWords = {"all"sv, "errors"sv};
+
+constexpr auto kUpstreamNames = "a list of names of upstreams, or all"sv;
+constexpr auto kEgressRules =
+    "a list of link_local, metadata, loopback, private, unspecified, any, addresses or CIDRs"sv;
+constexpr std::uint64_t kSmallestHead = 1024;
+
+constexpr std::array kRows = {
+    text<check_listener_address, &ListenerSettings::address>(
+        {"address", "127.0.0.1:3128", kLive,
+         "Where apps reach the proxy. Port 0 lets the system choose; localhost is 127.0.0.1."},
+        "a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128"),
+    text<check_upstream_name, &ListenerSettings::upstream>(
+        {"upstream", "off", kLive,
+         "Base-URL mode: every request of this listener goes to this upstream, so that an app "
+         "without proxy support may use http://127.0.0.1:PORT/ as its base URL."},
+        "the name of an upstream, or off", "off"),
+    list<check_upstream_name, &ListenerSettings::upstreams>(
+        {"upstreams", "all", kLive,
+         "Only these upstreams may be reached through this listener; others are answered 403."},
+        kUpstreamNames, 1, "all"),
+    value<&ListenerSettings::allow_browsers>(
+        {"allow_browsers", "false", kLive,
+         "Takes requests that a web page of another site makes. Off, they are answered 403."}),
+
+    text<check_listener_address, &Config::admin, &AdminSettings::address>(
+        {"admin.address", "127.0.0.1:9128", kRestart,
+         "Where /livez, /readyz, /pools and /metrics are served. A busy default port is a warning, "
+         "a busy configured one ends the start."},
+        "a loopback address with a port, or off", "off"),
+
+    number<&Config::client, &ClientSettings::max_connections>(
+        {"client.max_connections", "auto", kLive,
+         "Connections of local apps at one time. auto: 10000, less where few files may be open."},
+        1, kLargestCount, "auto"),
+    number<&Config::client, &ClientSettings::max_header_size>(
+        {"client.max_header_size", "64KiB", kLive,
+         "Request line and fields together; over it 431."},
+        kSmallestHead, kLargestSize),
+    number<&Config::client, &ClientSettings::max_header_fields>(
+        {"client.max_header_fields", "128", kLive, "Fields of a request; over it 431."}, 1,
+        kLargestCount),
+    value<&Config::client, &ClientSettings::header_timeout>(
+        {"client.header_timeout", "10s", kLive,
+         "From the first byte of a request to the end of its head; over it 408."}),
+    value<&Config::client, &ClientSettings::body_stall>(
+        {"client.body_stall", "1m", kLive,
+         "No byte of a request's body for so long while we wait for one."}),
+    value<&Config::client, &ClientSettings::write_stall>(
+        {"client.write_stall", "1m", kLive,
+         "The app takes no byte of its response for so long."}),
+    value<&Config::client, &ClientSettings::idle_timeout>(
+        {"client.idle_timeout", "10m", kLive,
+         "How long an app's connection is kept between requests."}),
+
+    list<check_dns_server, &Config::dns, &DnsSettings::servers>(
+        {"dns.servers", "system", kLive, "Name servers to ask instead of the system's."},
+        "system, or a list of address[:port]", 1, "system"),
+    value<&Config::dns, &DnsSettings::attempt_timeout>(
+        {"dns.attempt_timeout", "1s", kLive, "How long one attempt of a look-up waits."}),
+    number<&Config::dns, &DnsSettings::attempts>(
+        {"dns.attempts", "2", kLive,
+         "Attempts of a look-up. Together they must fit into timeouts.resolve."},
+        1, 10),
+
+    list<check_egress_rule, &Config::egress, &EgressSettings::deny>(
+        {"egress.deny", "[link_local, metadata]", kNewConnections,
+         "Addresses that are never dialled, checked after the name was looked up."},
+        kEgressRules, 0),
+    list<check_egress_rule, &Config::egress, &EgressSettings::allow>(
+        {"egress.allow", "[]", kNewConnections, "Addresses that may be dialled despite deny."},
+        kEgressRules, 0),
+
+    word<&Config::log, &LogSettings::level>(
+        {"log.level", "info", kLive, "The least serious lines of the daemon's own log."},
+        kLogLevels),
+    word<&Config::log, &LogSettings::format>(
+        {"log.format", "auto", kLive, "auto: text on a terminal, JSON otherwise."}, kLogFormats),
+
+    text<check_log_path, &Config::access_log, &AccessLogSettings::path>(
+        {"access_log.path", "stdout", kLive, "Where a line per request goes."},
+        "stdout, an absolute path, or off", "off"),
+    word<&Config::access_log, &AccessLogSettings::json>(
+        {"access_log.format", "json", kLive, "One JSON object a line, or text for people."},
+        kAccessFormats),
+    word<&Config::access_log, &AccessLogSettings::only_errors>(
+        {"access_log.only", "errors", kLive,
+         "errors: only what failed or was slow. all: every request, thinned by sample."},
+        kOnlyWords),
+    value<&Config::access_log, &AccessLogSettings::slow>(
+        {"access_log.slow", "1s", kLive, "A request that took longer is written too."}),
+    value<&Config::access_log, &AccessLogSettings::sample>(
+        {"access_log.sample", "1.0", kLive,
+         "The share that is written of what neither failed nor was slow, where only is all."}),
+    value<&Config::access_log, &AccessLogSettings::query>(
+        {"access_log.query", "false", kLive,
+         "Writes the query with the path; it may hold secrets."}),
+
+    value<&Config::shutdown, &ShutdownSettings::grace>(
+        {"shutdown.grace", "25s", kLive,
+         "How long running exchanges may take to end after SIGTERM."}),
+};
+
+}  // namespace
+
+std::span<const KeyRow> process_key_rows() { return kRows; }
+
+}  // namespace penstock

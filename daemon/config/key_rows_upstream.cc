@@ -1,0 +1,142 @@
+// Rows of an upstream, and of the policy that `defaults` and each upstream may set.
+#include <array>
+
+#include "config/key_row.h"
+#include "config/key_rows.h"
+
+namespace penstock {
+namespace {
+
+using enum ReloadClass;
+using namespace std::string_view_literals;
+using key_row::list;
+using key_row::number;
+using key_row::required;
+using key_row::text;
+using key_row::value;
+using key_row::word;
+
+using Policy = UpstreamPolicy;
+constexpr auto kPool = &Policy::pool;
+constexpr auto kTimeouts = &Policy::timeouts;
+constexpr auto kTls = &Policy::tls;
+
+constexpr std::array kSchemes = {"auto"sv, "https"sv, "same"sv, "http"sv};
+constexpr std::array kTlsVersions = {"1.2"sv, "1.3"sv};
+constexpr std::uint64_t kSmallestHead = 1024;
+
+constexpr std::array kRows = {
+    required(text<check_upstream_name, &UpstreamSettings::name>(
+        {"name", "default", kLive, "Names the upstream in logs, metrics and listeners."},
+        "lower-case letters, digits, - and _, at most 64, first a letter or digit")),
+    required(list<check_host_pattern, &UpstreamSettings::hosts>(
+        {"hosts", "[\"*\"]", kLive,
+         "The hosts of requests that come here: exact, host:port, \"*.suffix\" or \"*\". The exact "
+         "host wins, then the longest suffix, then *; host:port beats host."},
+        "a list of host, host:port, \"*.suffix\" or \"*\"", 1)),
+    text<check_origin, &UpstreamSettings::origin>(
+        {"origin", "off", kNewConnections,
+         "The host[:port] that is dialled, sent as Host and SNI, and verified. off: the request's "
+         "own host."},
+        "host[:port], or off", "off"),
+
+    word<&Policy::scheme>(
+        {"scheme", "https", kNewConnections,
+         "https: TLS; port 80 or none becomes 443, another port stays. auto, the default of an "
+         "upstream for *: https for port 80, 443 or none; another port, an address, localhost or a "
+         "name without a dot as the URL says. same: as the URL says. http: plaintext. A URL that "
+         "says https is always TLS."},
+        kSchemes),
+    text<check_connect_to, &Policy::connect_to>(
+        {"connect_to", "off", kNewConnections,
+         "Dials this instead; Host, SNI and verification stay those of the request or origin."},
+        "host[:port], unix:/path, or off", "off"),
+    value<&Policy::via>({"via", "true", kLive, "Adds Via to requests and responses."}),
+
+    number<kPool, &PoolSettings::max_connections>(
+        {"pool.max_connections", "1000", kLive,
+         "Connections per host:port of this upstream, exactly: dialing, busy and idle ones. A "
+         "request over it waits."},
+        1, kLargestCount, "unlimited"),
+    number<kPool, &PoolSettings::max_idle>(
+        {"pool.max_idle", "100", kLive,
+         "Idle connections kept per host:port; 0 keeps none. Where it is not set, it is "
+         "max_connections if that is set, else 100."},
+        0, kLargestCount, "unlimited"),
+    number<kPool, &PoolSettings::max_waiting>(
+        {"pool.max_waiting", "1000", kLive,
+         "Requests that may wait for a connection; over it 503 at once. 0: none waits."},
+        0, kLargestCount, "unlimited"),
+    value<kPool, &PoolSettings::idle_timeout>(
+        {"pool.idle_timeout", "55s", kLive,
+         "How long an idle connection is kept; keep it below the server's own time."}),
+    value<kPool, &PoolSettings::reuse>(
+        {"pool.reuse", "true", kLive, "false: a connection for each request."}),
+    value<kPool, &PoolSettings::tcp_keepalive>(
+        {"pool.tcp_keepalive", "30s", kNewConnections,
+         "Idle time and interval of TCP keep-alive probes."}),
+
+    value<kTimeouts, &TimeoutSettings::queue>(
+        {"timeouts.queue", "5s", kLive, "Waiting for a connection; over it 503."}),
+    value<kTimeouts, &TimeoutSettings::resolve>(
+        {"timeouts.resolve", "3s", kLive, "Looking up the name, all attempts together."}),
+    value<kTimeouts, &TimeoutSettings::connect>(
+        {"timeouts.connect", "5s", kLive, "TCP connect, all addresses together."}),
+    value<kTimeouts, &TimeoutSettings::tls_handshake>(
+        {"timeouts.tls_handshake", "5s", kLive, "From TCP connected to the end of the handshake."}),
+    value<kTimeouts, &TimeoutSettings::write_stall>(
+        {"timeouts.write_stall", "30s", kLive,
+         "The upstream takes no byte for so long while we have some for it."}),
+    value<kTimeouts, &TimeoutSettings::response_header>(
+        {"timeouts.response_header", "5m", kLive,
+         "From the whole request written to the final response head."}),
+    value<kTimeouts, &TimeoutSettings::body_stall>(
+        {"timeouts.body_stall", "5m", kLive,
+         "No byte of the response's body for so long while we want to read."}),
+    value<kTimeouts, &TimeoutSettings::total>(
+        {"timeouts.total", "off", kLive,
+         "From the request's head read to the last byte of the response delivered."}),
+
+    number<&Policy::max_response_header_size>(
+        {"max_response_header_size", "64KiB", kLive,
+         "Response heads of one request, interim ones too; over it 502."},
+        kSmallestHead, kLargestSize),
+
+    text<check_file_path, kTls, &TlsSettings::ca_file>(
+        {"tls.ca_file", "system", kNewConnections,
+         "PEM file of the authorities to trust instead of the system's."},
+        "a path (relative to this file's folder), or system", "system"),
+    text<check_file_path, kTls, &TlsSettings::extra_ca_file>(
+        {"tls.extra_ca_file", "off", kNewConnections,
+         "PEM file of authorities to trust besides the others."},
+        "a path (relative to this file's folder), or off", "off"),
+    text<check_file_path, kTls, &TlsSettings::cert_file>(
+        {"tls.cert_file", "off", kNewConnections,
+         "PEM file of the client certificate and its chain; key_file goes with it."},
+        "a path (relative to this file's folder), or off", "off"),
+    text<check_file_path, kTls, &TlsSettings::key_file>(
+        {"tls.key_file", "off", kNewConnections,
+         "PEM file of the client certificate's key, not encrypted."},
+        "a path (relative to this file's folder), or off", "off"),
+    text<check_server_name, kTls, &TlsSettings::server_name>(
+        {"tls.server_name", "auto", kNewConnections,
+         "The name asked for (SNI) and verified. auto: the authority's host."},
+        "a host without a port, or auto", "auto"),
+    word<kTls, &TlsSettings::min_version>(
+        {"tls.min_version", "1.2", kNewConnections, "The oldest TLS version that is spoken."},
+        kTlsVersions),
+    value<kTls, &TlsSettings::verify>(
+        {"tls.verify", "true", kNewConnections,
+         "false: any certificate will do, so that anybody in between may read and change all. "
+         "Warned of at start and at every reload."}),
+    number<kTls, &TlsSettings::session_cache>(
+        {"tls.session_cache", "100", kNewConnections,
+         "Hosts whose TLS sessions are kept for resumption; 0 keeps none."},
+        0, kLargestCount),
+};
+
+}  // namespace
+
+std::span<const KeyRow> upstream_key_rows() { return kRows; }
+
+}  // namespace penstock

@@ -1,0 +1,169 @@
+#include "config/key_table.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "config/key_rows.h"
+#include "config/values.h"
+
+namespace penstock {
+namespace {
+
+struct LaterKey {
+  KeyScope scope;
+  std::string_view path;
+};
+
+// Keys that the configuration contract names and this version does not have.
+constexpr std::array kLaterKeys = {
+    LaterKey{KeyScope::kTop, "workers"},
+    LaterKey{KeyScope::kTop, "process"},
+    LaterKey{KeyScope::kTop, "reload"},
+    LaterKey{KeyScope::kTop, "admin.public_address"},
+    LaterKey{KeyScope::kTop, "client.half_close"},
+    LaterKey{KeyScope::kTop, "client.deadline_header"},
+    LaterKey{KeyScope::kTop, "dns.min_ttl"},
+    LaterKey{KeyScope::kTop, "dns.max_ttl"},
+    LaterKey{KeyScope::kTop, "dns.negative_ttl"},
+    LaterKey{KeyScope::kTop, "dns.serve_stale"},
+    LaterKey{KeyScope::kTop, "dns.forget_after"},
+    LaterKey{KeyScope::kTop, "egress.connect_ports"},
+    LaterKey{KeyScope::kTop, "shutdown.wait_for_clients"},
+    LaterKey{KeyScope::kListener, "mode"},
+    LaterKey{KeyScope::kListener, "allow_uids"},
+    LaterKey{KeyScope::kListener, "allow_clients"},
+    LaterKey{KeyScope::kUpstream, "routes"},
+    LaterKey{KeyScope::kUpstream, "routed"},
+    LaterKey{KeyScope::kPolicy, "source_address"},
+    LaterKey{KeyScope::kPolicy, "protocol"},
+    LaterKey{KeyScope::kPolicy, "parent_proxy"},
+    LaterKey{KeyScope::kPolicy, "redirects"},
+    LaterKey{KeyScope::kPolicy, "cookies"},
+    LaterKey{KeyScope::kPolicy, "compression"},
+    LaterKey{KeyScope::kPolicy, "pool.min_idle"},
+    LaterKey{KeyScope::kPolicy, "pool.warmup"},
+    LaterKey{KeyScope::kPolicy, "pool.max_connecting"},
+    LaterKey{KeyScope::kPolicy, "pool.order"},
+    LaterKey{KeyScope::kPolicy, "pool.max_lifetime"},
+    LaterKey{KeyScope::kPolicy, "pool.max_requests"},
+    LaterKey{KeyScope::kPolicy, "timeouts.expect_continue"},
+    LaterKey{KeyScope::kPolicy, "timeouts.min_rate"},
+    LaterKey{KeyScope::kPolicy, "timeouts.exchange"},
+    LaterKey{KeyScope::kPolicy, "timeouts.tunnel_idle"},
+    LaterKey{KeyScope::kPolicy, "drain"},
+    LaterKey{KeyScope::kPolicy, "retry"},
+    LaterKey{KeyScope::kPolicy, "tls.ciphers"},
+    LaterKey{KeyScope::kPolicy, "tls.groups"},
+    LaterKey{KeyScope::kPolicy, "tls.crl_file"},
+    LaterKey{KeyScope::kPolicy, "tls.pins"},
+};
+
+std::vector<KeyRow> join_rows() {
+  const auto process = process_key_rows();
+  const auto upstream = upstream_key_rows();
+  std::vector<KeyRow> rows(process.begin(), process.end());
+  rows.insert(rows.end(), upstream.begin(), upstream.end());
+  return rows;
+}
+
+std::string range_text(const KeyRow& row) {
+  if (row.type == ValueType::kSize) return format_size(row.min) + " to " + format_size(row.max);
+  return std::to_string(row.min) + " to " + std::to_string(row.max);
+}
+
+std::string allowed_without_nothing(const KeyRow& row) {
+  switch (row.type) {
+    case ValueType::kDuration:
+      return format_duration(kShortestDuration) + " to " + format_duration(kLongestDuration);
+    case ValueType::kSize:
+    case ValueType::kCount:
+      return range_text(row);
+    case ValueType::kSwitch:
+      return "true or false";
+    case ValueType::kShare:
+      return "0 to 1";
+    case ValueType::kWord:
+      return alternatives(row.words);
+    case ValueType::kText:
+    case ValueType::kList:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view to_string(ReloadClass reload) {
+  switch (reload) {
+    case ReloadClass::kLive:
+      return "live";
+    case ReloadClass::kNewConnections:
+      return "new connections";
+    case ReloadClass::kRestart:
+      return "restart";
+  }
+  return {};
+}
+
+std::span<const KeyRow> key_rows() {
+  static const std::vector<KeyRow> rows = join_rows();
+  return rows;
+}
+
+bool stands_in(KeyScope row, KeyScope place) {
+  return row == place || (row == KeyScope::kPolicy && place == KeyScope::kUpstream);
+}
+
+const KeyRow* find_key(KeyScope scope, std::string_view path) {
+  const auto rows = key_rows();
+  const auto at = std::ranges::find_if(rows, [&](const KeyRow& row) {
+    return row.path == path && stands_in(row.scope, scope);
+  });
+  return at == rows.end() ? nullptr : &*at;
+}
+
+bool is_section(KeyScope scope, std::string_view path) {
+  return std::ranges::any_of(key_rows(), [&](const KeyRow& row) {
+    return stands_in(row.scope, scope) && row.path.size() > path.size() &&
+           row.path.starts_with(path) && row.path[path.size()] == '.';
+  });
+}
+
+bool is_later_key(KeyScope scope, std::string_view path) {
+  return std::ranges::any_of(kLaterKeys, [&](const LaterKey& key) {
+    return key.path == path && stands_in(key.scope, scope);
+  });
+}
+
+std::string allowed_text(const KeyRow& row) {
+  if (!row.allowed_words.empty()) return std::string(row.allowed_words);
+  std::string text = allowed_without_nothing(row);
+  if (!row.nothing.empty()) text.append(", or ").append(row.nothing);
+  return text;
+}
+
+std::string full_path(const KeyRow& row) {
+  switch (row.scope) {
+    case KeyScope::kTop:
+      return std::string(row.path);
+    case KeyScope::kListener:
+      return "listeners[]." + std::string(row.path);
+    case KeyScope::kUpstream:
+    case KeyScope::kPolicy:
+      return "upstreams[]." + std::string(row.path);
+  }
+  return {};
+}
+
+std::uint32_t timeout_bit(std::string_view path) {
+  std::uint32_t bit = 1;
+  for (const KeyRow& row : key_rows()) {
+    if (row.scope != KeyScope::kPolicy || !row.path.starts_with("timeouts.")) continue;
+    if (row.path == path) return bit;
+    bit <<= 1;
+  }
+  return 0;
+}
+
+}  // namespace penstock

@@ -1,0 +1,101 @@
+// The one table of keys: whatever the daemon knows about a key of its file stands in one row.
+//
+// Parsing, `penstock check`, `explain`, the JSON Schema, the sample and the comparison at reload are
+// all made from these rows; nothing else lists keys. A row reads and writes its field of the
+// structs in settings.h. A key without a row does not exist.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "config/settings.h"
+
+namespace penstock {
+
+// Where a key may stand. kPolicy: in `defaults` and in each upstream.
+enum class KeyScope : std::uint8_t { kTop, kListener, kUpstream, kPolicy };
+
+enum class ValueType : std::uint8_t {
+  kDuration,
+  kSize,
+  kCount,
+  kSwitch,
+  kShare,  // 0 to 1
+  kWord,   // one of `words`
+  kText,
+  kList,  // of texts
+};
+
+// When a changed value takes effect after a reload.
+enum class ReloadClass : std::uint8_t { kLive, kNewConnections, kRestart };
+std::string_view to_string(ReloadClass reload);
+
+// The structs that a row may write to or read from; the one that its scope names is set.
+using KeyTarget = std::tuple<Config*, ListenerSettings*, UpstreamSettings*, UpstreamPolicy*>;
+using KeySource = std::tuple<const Config*, const ListenerSettings*, const UpstreamSettings*,
+                             const UpstreamPolicy*>;
+
+template <typename T>
+KeyTarget target_of(T& object) {
+  KeyTarget target{};
+  std::get<T*>(target) = &object;
+  return target;
+}
+template <typename T>
+KeySource source_of(const T& object) {
+  KeySource source{};
+  std::get<const T*>(source) = &object;
+  return source;
+}
+
+struct KeyRow {
+  KeyScope scope;
+  ValueType type;
+  std::string_view path;          // within the scope: "client.header_timeout", "pool.max_idle"
+  std::string_view default_text;  // as it would be written
+  ReloadClass reload;
+  std::string_view doc;
+  // kWord: all that may be written, in the order of the enum.
+  std::span<const std::string_view> words{};
+  // What stands for no value ("off", "auto", "unlimited", "system", "all"); empty: there is none.
+  std::string_view nothing{};
+  // What is allowed, in words, for kText and kList; allowed_text() makes the others'.
+  std::string_view allowed_words{};
+  std::uint64_t min = 0;  // kSize, kCount, and the length of a kList
+  std::uint64_t max = 0;
+  bool required = false;
+
+  // Writes the value of `text`, or adds it to the list; what is wrong when it is refused.
+  std::optional<std::string> (*set)(const KeyRow&, const KeyTarget&, std::string_view text){};
+  // The value as it would be written in the file.
+  std::string (*get)(const KeyRow&, const KeySource&){};
+  // kList: empties it.
+  void (*clear)(const KeyTarget&){};
+};
+
+// In the order of the sample.
+std::span<const KeyRow> key_rows();
+// nullptr: no such key. kUpstream finds the policy's keys too.
+const KeyRow* find_key(KeyScope scope, std::string_view path);
+// True when the rows of this scope stand below it: "client", "pool".
+bool is_section(KeyScope scope, std::string_view path);
+// True when a key of this scope may also stand where `other` is: an upstream takes its policy.
+bool stands_in(KeyScope row, KeyScope place);
+// A key of the contract whose feature this version lacks.
+bool is_later_key(KeyScope scope, std::string_view path);
+
+std::string allowed_text(const KeyRow& row);
+// "listeners[].address", "upstreams[].pool.max_idle"
+std::string full_path(const KeyRow& row);
+
+// The bit of UpstreamPolicy::timeouts_set; `path` is the whole key, "timeouts.connect".
+std::uint32_t timeout_bit(std::string_view path);
+inline bool is_timeout_set(const UpstreamPolicy& policy, std::string_view path) {
+  return (policy.timeouts_set & timeout_bit(path)) != 0;
+}
+
+}  // namespace penstock

@@ -1,0 +1,151 @@
+#include "config/sample.h"
+
+#include <string_view>
+
+#include "config/key_table.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+
+constexpr std::string_view kHead =
+    "## The configuration of penstock: every key with its default.\n"
+    "##\n"
+    "## Lines with one # are keys: remove the \"# \" at the start of a line (and of the section it\n"
+    "## stands in) to set it. Lines with two explain. As it stands, this file changes nothing.\n"
+    "##\n"
+    "## Durations carry a unit (250ms, 1.5s, 1m30s, 1h; off is no limit), and so do sizes (512B,\n"
+    "## 16KiB, 4MiB). `penstock check` tells all that is wrong with a file, `penstock explain URL`\n"
+    "## what it does with a request and why. In brackets: what is allowed, and when a change takes\n"
+    "## effect after a reload (SIGHUP).\n";
+
+class SampleWriter {
+ public:
+  // The rows of a scope, `indent` spaces in; `bullet` makes them the first item of a list.
+  void rows(KeyScope scope, std::size_t indent, bool bullet = false);
+  void row(const KeyRow& row, std::size_t indent, bool bullet = false);
+
+  void key(std::size_t indent, std::string_view text) {
+    text_.append("# ").append(indent, ' ').append(text) += '\n';
+  }
+  void prose(std::size_t indent, std::string_view words);
+  void raw(std::string_view text) { text_ += text; }
+  void commented(std::string_view yaml);
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+// Fills lines of kWidth columns that start with ##.
+void SampleWriter::prose(std::size_t indent, std::string_view words) {
+  const std::string start = "##" + std::string(indent + 1, ' ');
+  std::string line = start;
+  while (!words.empty()) {
+    const std::string_view word = words.substr(0, words.find(' '));
+    words.remove_prefix(std::min(words.size(), word.size() + 1));
+    const bool first = line.size() == start.size();
+    if (!first && line.size() + 1 + word.size() > kWidth) {
+      text_ += line + '\n';
+      line = start;
+    } else if (!first) {
+      line += ' ';
+    }
+    line += word;
+  }
+  text_ += line + '\n';
+}
+
+void SampleWriter::row(const KeyRow& row, std::size_t indent, bool bullet) {
+  const std::string_view leaf = row.path.substr(row.path.rfind('.') + 1);
+  const std::size_t column = indent + (bullet ? 2 : 0);
+  prose(column, std::string(row.doc) + " (" + allowed_text(row) + "; " +
+                    std::string(to_string(row.reload)) + ')');
+  key(indent, (bullet ? "- " : "") + std::string(leaf) + ": " + std::string(row.default_text));
+}
+
+void SampleWriter::rows(KeyScope scope, std::size_t indent, bool bullet) {
+  std::string_view section;
+  for (const KeyRow& each : key_rows()) {
+    if (each.scope != scope) continue;
+    const std::size_t dot = each.path.find('.');
+    const std::string_view own = dot == std::string_view::npos ? "" : each.path.substr(0, dot);
+    if (own != section) {
+      if (indent == 0) text_ += '\n';
+      if (!own.empty()) key(indent, std::string(own) + ':');
+      section = own;
+    }
+    row(each, indent + (own.empty() ? 0 : 2), bullet);
+    if (bullet) indent += 2;
+    bullet = false;
+  }
+}
+
+void SampleWriter::commented(std::string_view yaml) {
+  while (!yaml.empty()) {
+    const std::size_t end = yaml.find('\n');
+    text_.append("## ").append(yaml.substr(0, end + 1));
+    yaml.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace
+
+std::string sample_yaml() {
+  SampleWriter out;
+  out.raw(kHead);
+  out.raw("\n");
+  out.prose(0, "Where local apps reach the proxy.");
+  out.key(0, "listeners:");
+  out.rows(KeyScope::kListener, 2, true);
+  out.rows(KeyScope::kTop, 0);
+  out.raw("\n");
+  out.prose(0, "What every upstream starts from; an upstream overrides it key by key.");
+  out.key(0, "defaults:");
+  out.rows(KeyScope::kPolicy, 2);
+  out.raw("\n");
+  out.prose(0, "Who is reached. Where no upstream is named, this one serves every host; a file "
+               "that names some serves those alone, and others are answered 403. Besides these "
+               "keys, an upstream takes all those of defaults.");
+  out.key(0, "upstreams:");
+  out.rows(KeyScope::kUpstream, 2, true);
+  out.prose(4, "Of every key under defaults this is the only one with another default for \"*\".");
+  out.key(4, "scheme: auto");
+  out.raw("\n");
+  out.prose(0, "Two profiles to start from, for upstreams that are APIs and for slow or streaming "
+               "ones:");
+  out.raw("##\n");
+  out.commented(profiles_yaml());
+  return out.take();
+}
+
+std::string profiles_yaml() {
+  return "upstreams:\n"
+         "  - name: api\n"
+         "    hosts: [api.example.com, \"*.api.example.com\"]\n"
+         "    pool: {max_connections: 50, max_waiting: 200}\n"
+         "    timeouts: {queue: 2s, response_header: 5s, body_stall: 20s, total: 60s}\n"
+         "  - name: streaming\n"
+         "    hosts: [events.example.com, reports.example.com]\n"
+         "    timeouts: {response_header: 30m, body_stall: off, total: off}\n";
+}
+
+std::string minimal_yaml() {
+  return "# yaml-language-server: $schema=penstock.schema.json\n"
+         "#\n"
+         "# One API with limits of its own, and every other host with the defaults. Apps set\n"
+         "# http_proxy=http://127.0.0.1:3128 and write http://api.example.com/: penstock speaks\n"
+         "# TLS to it. All keys and their defaults are in penstock.yaml.\n"
+         "listeners:\n"
+         "  - address: 127.0.0.1:3128\n"
+         "upstreams:\n"
+         "  - name: api\n"
+         "    hosts: [api.example.com]\n"
+         "    pool: {max_connections: 50}\n"
+         "    timeouts: {response_header: 5s, total: 20s}\n"
+         "  - name: everything-else\n"
+         "    hosts: [\"*\"]\n";
+}
+
+}  // namespace penstock

@@ -1,0 +1,249 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "config/suggestion.h"
+#include "config/values.h"
+
+namespace penstock {
+namespace {
+
+// Names of upstreams that a mistyped one is compared with.
+constexpr std::size_t kMostCompared = 256;
+
+bool is_exact(std::string_view pattern) { return !pattern.starts_with('*'); }
+
+bool has_free_port(std::string_view address) { return address.ends_with(":0"); }
+
+class Validator {
+ public:
+  Validator(const Config& config, const SourceMap& sources)
+      : config_(config),
+        sources_(sources),
+        all_names_known_(!sources.faulty("upstreams") &&
+                         std::ranges::none_of(config.upstreams, &std::string::empty,
+                                              &UpstreamSettings::name)) {}
+
+  std::vector<Fault> run() {
+    check_listen_addresses();
+    check_upstream_names();
+    check_patterns();
+    for (std::size_t i = 0; i < config_.listeners.size(); ++i) check_listener(i);
+    for (std::size_t i = 0; i < config_.upstreams.size(); ++i) check_policy(i);
+    return std::move(faults_);
+  }
+
+ private:
+  void check_listen_addresses();
+  void check_upstream_names();
+  void check_patterns();
+  void check_listener(std::size_t index);
+  void check_reference(const std::string& path, const std::string& name);
+  std::vector<std::string> item_paths(const std::string& list, std::size_t count) const;
+  void check_base_url(std::size_t index);
+  void check_policy(std::size_t index);
+  void check_idle(std::size_t index);
+  void check_certificate(std::size_t index);
+  void check_dns(std::size_t index);
+
+  void fault(const std::string& path, std::string what) {
+    faults_.push_back({sources_.at(path), path, std::move(what)});
+  }
+  const UpstreamSettings* find_upstream(const std::string& name) const {
+    const auto at = names_.find(name);
+    return at == names_.end() ? nullptr : &config_.upstreams[at->second];
+  }
+  bool is_set(std::size_t upstream, std::string_view key) const {
+    return !policy_path(sources_, upstream, key).empty();
+  }
+  bool refused(std::size_t upstream, std::string_view key) const {
+    return sources_.faulty(policy_path(sources_, upstream, key));
+  }
+
+  const Config& config_;
+  const SourceMap& sources_;
+  const bool all_names_known_;
+  std::map<std::string_view, std::size_t> names_;  // of upstreams
+  std::vector<Fault> faults_;
+};
+
+void Validator::check_listen_addresses() {
+  std::map<std::string_view, std::string> owners;
+  for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
+    const std::string& address = config_.listeners[i].address;
+    const std::string path = listener_path(i, "address");
+    if (has_free_port(address) || sources_.faulty(path) || sources_.faulty(listener_path(i))) {
+      continue;
+    }
+    const auto [owner, is_new] = owners.try_emplace(address, path);
+    if (!is_new) fault(path, quoted(address) + " is the address of " + owner->second + " already");
+  }
+  const auto listener = owners.find(config_.admin.address);
+  if (listener == owners.end() || sources_.faulty("admin.address")) return;
+  const bool admin_is_set = sources_.has("admin.address");
+  fault(admin_is_set ? "admin.address" : listener->second,
+        quoted(config_.admin.address) + " is the address of " +
+            (admin_is_set ? listener->second : "admin.address") + " already");
+}
+
+void Validator::check_upstream_names() {
+  for (std::size_t i = 0; i < config_.upstreams.size(); ++i) {
+    const std::string& name = config_.upstreams[i].name;
+    if (name.empty()) continue;
+    const auto [owner, is_new] = names_.try_emplace(name, i);
+    if (is_new) continue;
+    fault(upstream_path(i, "name"),
+          quoted(name) + " is the name of " + upstream_path(owner->second) + " already");
+  }
+}
+
+void Validator::check_patterns() {
+  std::map<std::string_view, std::string> owners;
+  for (std::size_t i = 0; i < config_.upstreams.size(); ++i) {
+    const auto& hosts = config_.upstreams[i].hosts;
+    const auto paths = item_paths(upstream_path(i, "hosts"), hosts.size());
+    for (std::size_t k = 0; k < hosts.size(); ++k) {
+      const auto [owner, is_new] = owners.try_emplace(hosts[k], paths[k]);
+      if (is_new) continue;
+      fault(paths[k], quoted(hosts[k]) + " is claimed by " + owner->second + " already");
+    }
+  }
+}
+
+// The paths of a list's items that were taken; refused ones shift the others in the settings.
+std::vector<std::string> Validator::item_paths(const std::string& list, std::size_t count) const {
+  std::vector<std::string> paths;
+  for (std::size_t i = 0; paths.size() < count; ++i) {
+    std::string path = list + '[' + std::to_string(i) + ']';
+    if (!sources_.faulty(path)) paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+void Validator::check_listener(std::size_t index) {
+  const ListenerSettings& listener = config_.listeners[index];
+  if (!listener.upstream.empty() && !listener.upstreams.empty()) {
+    fault(listener_path(index, "upstreams"),
+          "contradicts upstream (base-URL mode sends everything to one upstream; write one of "
+          "the two)");
+  }
+  const auto paths = item_paths(listener_path(index, "upstreams"), listener.upstreams.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) check_reference(paths[i], listener.upstreams[i]);
+  if (listener.upstream.empty()) return;
+  check_reference(listener_path(index, "upstream"), listener.upstream);
+  check_base_url(index);
+}
+
+void Validator::check_reference(const std::string& path, const std::string& name) {
+  if (!all_names_known_ || find_upstream(name) != nullptr) return;
+  std::vector<std::string> known;
+  for (const auto& [other, at] : names_) {
+    if (known.size() < kMostCompared) known.emplace_back(other);
+  }
+  const auto meant = nearest(name, known);
+  fault(path, "no upstream is named " + quoted(name) +
+                  (meant ? "; did you mean " + *meant + '?' : std::string()));
+}
+
+void Validator::check_base_url(std::size_t index) {
+  const UpstreamSettings* upstream = find_upstream(config_.listeners[index].upstream);
+  if (upstream == nullptr || !upstream->origin.empty()) return;
+  const auto at = static_cast<std::size_t>(upstream - config_.upstreams.data());
+  if (sources_.faulty(upstream_path(at, "origin")) || sources_.faulty(upstream_path(at, "hosts"))) {
+    return;
+  }
+  if (std::ranges::count_if(upstream->hosts, is_exact) == 1) return;
+  fault(listener_path(index, "upstream"),
+        "upstream " + quoted(upstream->name) +
+            " does not say where a request without its host goes (it needs origin, or exactly one "
+            "exact host)");
+}
+
+void Validator::check_policy(std::size_t index) {
+  check_idle(index);
+  check_certificate(index);
+  check_dns(index);
+}
+
+void Validator::check_idle(std::size_t index) {
+  const PoolSettings& pool = config_.upstreams[index].policy.pool;
+  if (pool.max_idle <= pool.max_connections) return;
+  if (refused(index, "pool.max_idle") || refused(index, "pool.max_connections")) return;
+  // The key that the upstream itself sets is the one to look at.
+  const bool own_idle = sources_.has(upstream_path(index, "pool.max_idle"));
+  const bool own_max = sources_.has(upstream_path(index, "pool.max_connections"));
+  const bool blame_max = own_max && !own_idle;
+  fault(policy_path(sources_, index, blame_max ? "pool.max_connections" : "pool.max_idle"),
+        "max_idle is " + std::to_string(pool.max_idle) + ", above max_connections, " +
+            std::to_string(pool.max_connections) + " (at most max_connections)");
+}
+
+void Validator::check_certificate(std::size_t index) {
+  const TlsSettings& tls = config_.upstreams[index].policy.tls;
+  if (tls.cert_file.empty() == tls.key_file.empty()) return;
+  const bool has_cert = !tls.cert_file.empty();
+  const std::string_view missing = has_cert ? "tls.key_file" : "tls.cert_file";
+  if (refused(index, missing)) return;
+  fault(policy_path(sources_, index, has_cert ? "tls.cert_file" : "tls.key_file"),
+        "stands without " + std::string(missing) + " (both or neither)");
+}
+
+void Validator::check_dns(std::size_t index) {
+  const Limit& resolve = config_.upstreams[index].policy.timeouts.resolve;
+  const Duration needed = config_.dns.attempt_timeout * config_.dns.attempts;
+  if (!resolve || needed <= *resolve) return;
+  if (refused(index, "timeouts.resolve") || sources_.faulty("dns.attempts") ||
+      sources_.faulty("dns.attempt_timeout")) {
+    return;
+  }
+  const std::string path = is_set(index, "timeouts.resolve")
+                               ? policy_path(sources_, index, "timeouts.resolve")
+                           : sources_.has("dns.attempt_timeout") ? "dns.attempt_timeout"
+                                                                 : "dns.attempts";
+  fault(path, "dns.attempts × dns.attempt_timeout is " + format_duration(needed) +
+                  ", which cannot end within timeouts.resolve, " + format_duration(*resolve) +
+                  " (at most timeouts.resolve)");
+}
+
+// A listener that anybody on this machine may use to reach the upstream.
+const ListenerSettings* open_listener(const Config& config, const UpstreamSettings& upstream) {
+  const auto open = std::ranges::find_if(config.listeners, [&](const ListenerSettings& listener) {
+    return listener.upstreams.empty() &&
+           (listener.upstream.empty() || listener.upstream == upstream.name);
+  });
+  return open == config.listeners.end() ? nullptr : &*open;
+}
+
+}  // namespace
+
+std::vector<Fault> validate(const Config& config, const SourceMap& sources) {
+  return Validator(config, sources).run();
+}
+
+std::vector<Fault> find_risks(const Config& config, const SourceMap& sources) {
+  std::vector<Fault> risks;
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const UpstreamSettings& upstream = config.upstreams[i];
+    const auto risk = [&](std::string_view key, std::string what) {
+      const std::string path = policy_path(sources, i, key);
+      risks.push_back({sources.at(path), path, std::move(what)});
+    };
+    if (!upstream.policy.tls.verify) {
+      risk("tls.verify", "certificates of upstream " + quoted(upstream.name) +
+                             " are not verified: anybody in between may read and change all");
+    }
+    const ListenerSettings* open = open_listener(config, upstream);
+    if (!upstream.policy.tls.cert_file.empty() && open != nullptr) {
+      risk("tls.cert_file", "whoever reaches " + open->address +
+                                " acts with the client certificate of upstream " +
+                                quoted(upstream.name) + " (a listener's upstreams narrows it)");
+    }
+  }
+  sort_and_unite(risks);
+  return risks;
+}
+
+}  // namespace penstock

@@ -1,0 +1,123 @@
+// What a reload changes, and what keeps its connections.
+#include "config/diff.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+#include "config/identity.h"
+#include "config/loader.h"
+
+namespace penstock {
+namespace {
+
+Config load(std::string_view text) {
+  const LoadResult result = load_text("p.yaml", text);
+  for (const auto& line : result.fault_lines()) ADD_FAILURE() << line;
+  return result.ok() ? *result.config : Config{};
+}
+
+constexpr std::string_view kBefore =
+    "upstreams:\n"
+    "  - {name: a, hosts: [a.example], pool: {max_connections: 50}}\n"
+    "  - {name: b, hosts: [b.example]}\n";
+
+TEST(Diff, OfEqualFilesIsEmpty) {
+  const ConfigDiff same = diff(load(kBefore), load(kBefore));
+  EXPECT_TRUE(same.empty());
+  ASSERT_EQ(same.upstreams.size(), 2U);
+  EXPECT_EQ(same.upstreams[0].fate, UpstreamFate::kKept);
+}
+
+TEST(Diff, TellsLimitsFromIdentityAndNamesTheKeys) {
+  const ConfigDiff changes = diff(
+      load(kBefore),
+      load("listeners: [{address: 127.0.0.1:1}]\n"
+           "admin: {address: 127.0.0.1:2}\n"
+           "log: {level: debug}\n"
+           "upstreams:\n"
+           "  - {name: c, hosts: [c.example]}\n"
+           "  - {name: a, hosts: [a.example, a2.example], pool: {max_connections: 20}}\n"
+           "  - {name: b, hosts: [b.example], connect_to: 127.0.0.1:1, via: off}\n"));
+  EXPECT_EQ(changes.lines(),
+            (std::vector<std::string>{
+                "listener 127.0.0.1:1: added", "listener 127.0.0.1:3128: removed",
+                "upstream c: added",
+                "upstream a: changed, its connections stay (hosts, pool.max_connections, "
+                "pool.max_idle)",
+                "upstream b: dialled otherwise from now on, its idle connections are closed "
+                "(connect_to, via)",
+                "changed: log.level", "changed, applied only by a restart: admin.address"}));
+}
+
+TEST(Diff, TellsRemovedUpstreamsAndChangedListeners) {
+  const ConfigDiff changes =
+      diff(load(kBefore), load("listeners: [{allow_browsers: true}]\n"
+                               "upstreams:\n  - {name: b, hosts: [b.example]}\n"));
+  ASSERT_EQ(changes.upstreams.size(), 2U);
+  EXPECT_EQ(changes.upstreams[1].name, "a");
+  EXPECT_EQ(changes.upstreams[1].fate, UpstreamFate::kRemoved);
+  ASSERT_EQ(changes.listeners.size(), 1U);
+  EXPECT_EQ(changes.listeners[0].fate, ListenerFate::kChanged);
+  EXPECT_FALSE(changes.empty());
+}
+
+TEST(Diff, SeesAFileWhoseContentChanged) {
+  Config before = load(kBefore);
+  before.upstreams[0].policy.tls.ca_file = "ca.pem";
+  before.upstreams[0].policy.ca_pem = "old";
+  Config after = before;
+  after.upstreams[0].policy.ca_pem = "new";
+  const ConfigDiff changes = diff(before, after);
+  EXPECT_EQ(changes.upstreams[0].fate, UpstreamFate::kRetired);
+  EXPECT_EQ(changes.upstreams[0].keys, std::vector<std::string_view>{"tls.ca_file"});
+}
+
+using Change = std::function<void(UpstreamSettings&)>;
+
+TEST(Identity, ChangesWithWhatIsDialledAndHow) {
+  const std::vector<Change> changes = {
+      [](auto&) {},
+      [](auto& u) { u.policy.scheme = SchemeMode::kSame; },
+      [](auto& u) { u.origin = "x"; },
+      [](auto& u) { u.policy.connect_to = "x"; },
+      [](auto& u) { u.policy.tls.server_name = "x"; },
+      [](auto& u) { u.policy.tls.min_version = 13; },
+      [](auto& u) { u.policy.tls.verify = false; },
+      [](auto& u) { u.policy.tls.session_cache = 7; },
+      [](auto& u) { u.policy.ca_pem = "x"; },
+      [](auto& u) { u.policy.extra_ca_pem = "x"; },
+      [](auto& u) { u.policy.cert_pem = "x"; },
+      [](auto& u) { u.policy.key_pem = "x"; },
+      [](auto& u) { u.policy.cert_pem = "xy", u.policy.key_pem = "z"; },
+      [](auto& u) { u.policy.cert_pem = "x", u.policy.key_pem = "yz"; },
+  };
+  std::set<std::uint64_t> hashes;
+  for (const Change& change : changes) {
+    UpstreamSettings upstream;
+    change(upstream);
+    hashes.insert(identity_hash(upstream));
+  }
+  EXPECT_EQ(hashes.size(), changes.size());
+}
+
+TEST(Identity, StaysWithNamesLimitsAndFileNames) {
+  const std::vector<Change> changes = {
+      [](auto& u) { u.name = "x"; },
+      [](auto& u) { u.hosts = {"x"}; },
+      [](auto& u) { u.policy.pool.max_connections = 1; },
+      [](auto& u) { u.policy.timeouts.connect = std::nullopt; },
+      [](auto& u) { u.policy.timeouts_set = 1; },
+      [](auto& u) { u.policy.via = false; },
+      [](auto& u) { u.policy.tls.ca_file = "elsewhere.pem"; },
+  };
+  for (const Change& change : changes) {
+    UpstreamSettings upstream;
+    change(upstream);
+    EXPECT_EQ(identity_hash(upstream), identity_hash(UpstreamSettings()));
+  }
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,134 @@
+// The files in config/ are what the code makes, load, and say what the daemon does.
+// With PENSTOCK_UPDATE_CONFIG set in the environment they are written anew first.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "config/loader.h"
+#include "config/sample.h"
+#include "config/schema.h"
+#include "unit/config/settings_text.h"
+
+namespace penstock {
+namespace {
+
+const std::filesystem::path kFolder = PENSTOCK_CONFIG_DIR;
+
+std::string content(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void expect_content(const char* name, const std::string& made) {
+  if (std::getenv("PENSTOCK_UPDATE_CONFIG") != nullptr) {
+    std::ofstream(kFolder / name, std::ios::binary) << made;
+  }
+  EXPECT_EQ(content(kFolder / name), made) << name;
+}
+
+// What an operator does who sets every key: the "# " at the start of each line goes.
+std::string uncommented(const std::string& text) {
+  std::istringstream lines(text);
+  std::string out;
+  for (std::string line; std::getline(lines, line);) {
+    out += (line.starts_with("# ") ? line.substr(2) : line) + '\n';
+  }
+  return out;
+}
+
+TEST(OperatorsFiles, AreWhatTheTableOfKeysMakes) {
+  expect_content("penstock.yaml", sample_yaml());
+  expect_content("minimal.yaml", minimal_yaml());
+  expect_content("penstock.schema.json", json_schema());
+}
+
+TEST(OperatorsFiles, AllLoad) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++files;
+    const LoadResult result = load_file(entry.path().string());
+    for (const auto& line : result.fault_lines()) ADD_FAILURE() << line;
+    EXPECT_TRUE(result.ok());
+  }
+  EXPECT_GE(files, 2);
+}
+
+TEST(Sample, ChangesNothingAsShipped) {
+  const LoadResult result = load_text("penstock.yaml", sample_yaml());
+  ASSERT_TRUE(result.ok()) << result.fault_lines().front();
+  EXPECT_EQ(settings_text(*result.config), settings_text(default_config()));
+  EXPECT_EQ(result.config->upstreams[0].policy.timeouts_set, 0U);
+  EXPECT_TRUE(result.config->admin.address_is_default);
+}
+
+TEST(Sample, ChangesNothingWithEveryKeyUncommented) {
+  const LoadResult result = load_text("penstock.yaml", uncommented(sample_yaml()));
+  ASSERT_TRUE(result.ok()) << result.fault_lines().front();
+  EXPECT_EQ(settings_text(*result.config), settings_text(default_config()));
+  EXPECT_EQ(result.config->upstreams[0].policy.timeouts_set, 0xFFU);
+  EXPECT_FALSE(result.config->admin.address_is_default);
+}
+
+TEST(Sample, NamesEveryKey) {
+  const LoadResult result = load_text("penstock.yaml", uncommented(sample_yaml()));
+  for (const KeyRow& row : key_rows()) {
+    std::string path = full_path(row);
+    if (row.scope == KeyScope::kPolicy) path = "defaults." + std::string(row.path);
+    if (const std::size_t at = path.find("[]"); at != std::string::npos) path.insert(at + 1, "0");
+    EXPECT_TRUE(result.sources.has(path)) << path;
+  }
+}
+
+TEST(Sample, ShowsProfilesThatLoad) {
+  const LoadResult result = load_text("p.yaml", profiles_yaml());
+  ASSERT_TRUE(result.ok()) << result.fault_lines().front();
+  EXPECT_EQ(result.config->upstreams[0].policy.timeouts.total, std::chrono::seconds(60));
+  EXPECT_EQ(result.config->upstreams[1].policy.timeouts.body_stall, std::nullopt);
+  EXPECT_NE(sample_yaml().find("##     timeouts: {queue: 2s, response_header: 5s"),
+            std::string::npos);
+}
+
+TEST(Schema, HasEveryKeyWithItsWords) {
+  const auto schema = nlohmann::json::parse(json_schema());
+  EXPECT_EQ(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+  for (const KeyRow& row : key_rows()) {
+    std::string pointer;
+    std::istringstream parts(full_path(row));
+    for (std::string part; std::getline(parts, part, '.');) {
+      const bool list = part.ends_with("[]");
+      pointer += "/properties/" + (list ? part.substr(0, part.size() - 2) + "/items" : part);
+    }
+    const nlohmann::json::json_pointer at(pointer);
+    ASSERT_TRUE(schema.contains(at)) << pointer;
+    EXPECT_TRUE(schema[at]["description"].get<std::string>().starts_with(row.doc));
+  }
+}
+
+TEST(Schema, TakesNoOtherKeysAnywhere) {
+  const auto schema = nlohmann::json::parse(json_schema());
+  int objects = 0;
+  const std::function<void(const nlohmann::json&)> visit = [&](const nlohmann::json& node) {
+    if (node.is_object() && node.contains("properties")) {
+      ++objects;
+      EXPECT_EQ(node.value("additionalProperties", true), false);
+    }
+    if (node.is_structured()) {
+      for (const auto& child : node) visit(child);
+    }
+  };
+  visit(schema);
+  EXPECT_EQ(objects, 17);
+  EXPECT_EQ(schema["properties"]["upstreams"]["items"]["required"],
+            nlohmann::json::array({"name", "hosts"}));
+}
+
+}  // namespace
+}  // namespace penstock
