@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,7 +17,8 @@ class EgressPolicy {
  public:
   // `deny` and `allow` hold names (link_local, metadata, loopback, private, unspecified, any) or
   // CIDRs, valid already (is_rule()). `own` are the addresses we listen on, admin's too, matched
-  // with the port; an unspecified one (0.0.0.0) stands for every loopback address and port.
+  // with the port; an unspecified one (0.0.0.0) stands for every loopback address. IPv4 addresses
+  // inside IPv6 ones (mapped, compatible, NAT64, 6to4) are judged as well as the whole.
   EgressPolicy(const std::vector<std::string>& deny, const std::vector<std::string>& allow,
                std::vector<SocketAddress> own);
   EgressPolicy() = default;  // allows all
@@ -33,6 +35,7 @@ class EgressPolicy {
     std::vector<Cidr> blocks;
   };
   static Rule make_rule(const std::string& text);
+  static const Rule* first_hit(const std::vector<Rule>& rules, const SocketAddress& address);
 
   std::vector<Rule> deny_;
   std::vector<Rule> allow_;

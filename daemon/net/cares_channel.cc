@@ -1,0 +1,133 @@
+#include "net/cares_channel.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "event/loop.h"
+#include "event/watcher.h"
+
+namespace penstock {
+
+namespace {
+
+template <typename Int>
+int to_int(Int value) {
+  constexpr auto kMax = static_cast<std::int64_t>(std::numeric_limits<int>::max());
+  return static_cast<int>(std::clamp<std::int64_t>(value, 1, kMax));
+}
+
+Unexpected<Error> setup_error(int status, const std::string& what) {
+  return Unexpected{Error{.code = ErrorCode::kProxyInternalError,
+                          .source = ErrorSource::kInternal,
+                          .detail = what + ": " + ares_strerror(status)}};
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string list;
+  for (const std::string& part : parts) list += (list.empty() ? "" : ",") + part;
+  return list;
+}
+
+}  // namespace
+
+class CaresChannel::Socket {
+ public:
+  Socket(CaresChannel& channel, ares_socket_t fd)
+      : channel_(channel),
+        fd_(fd),
+        watcher_(channel.loop_, fd, Watcher::Callback::to<&Socket::on_ready>(*this)) {}
+
+  ares_socket_t fd() const { return fd_; }
+  void set_interest(bool readable, bool writable) { watcher_.set_interest(readable, writable); }
+
+ private:
+  // c-ares may close the socket, and so end this, inside.
+  void on_ready(Readiness ready) {
+    channel_.process(ready.readable ? fd_ : ARES_SOCKET_BAD,
+                     ready.writable ? fd_ : ARES_SOCKET_BAD);
+  }
+
+  CaresChannel& channel_;
+  const ares_socket_t fd_;
+  Watcher watcher_;
+};
+
+CaresChannel::CaresChannel(Loop& loop, Delegate<void()> on_progress)
+    : loop_(loop),
+      on_progress_(on_progress),
+      timeout_(loop.timers(), Delegate<void()>::to<&CaresChannel::on_timeout>(*this)) {}
+
+Result<std::unique_ptr<CaresChannel>> CaresChannel::create(Loop& loop, const CaresOptions& options,
+                                                           Delegate<void()> on_progress) {
+  std::unique_ptr<CaresChannel> channel(new CaresChannel(loop, on_progress));
+  ares_options settings{};
+  std::string hosts_then_dns = "fb";
+  settings.timeout =
+      to_int(std::chrono::ceil<std::chrono::milliseconds>(options.attempt_timeout).count());
+  settings.tries = to_int(options.attempts);
+  settings.lookups = hosts_then_dns.data();
+  settings.sock_state_cb = on_socket_state;
+  settings.sock_state_cb_data = channel.get();
+  int given = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+  // A search list of no domains: ares_getaddrinfo() takes no notice of ARES_FLAG_NOSEARCH.
+  if (!options.search_domains) given |= ARES_OPT_DOMAINS;
+  int status = ares_init_options(&channel->channel_, &settings, given);
+  if (status != ARES_SUCCESS) return setup_error(status, "dns: the resolver cannot start");
+  if (options.servers.empty()) return channel;
+  const std::string servers = joined(options.servers);
+  status = ares_set_servers_ports_csv(channel->channel_, servers.c_str());
+  if (status != ARES_SUCCESS) return setup_error(status, "dns.servers: " + servers);
+  return channel;
+}
+
+CaresChannel::~CaresChannel() {
+  if (channel_ != nullptr) ares_destroy(channel_);
+}
+
+void CaresChannel::query(const std::string& host, ares_addrinfo_callback on_answer, void* context) {
+  ares_addrinfo_hints hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;  // one entry per address
+  ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, on_answer, context);
+  schedule_timeout();
+}
+
+void CaresChannel::on_socket_state(void* self, ares_socket_t fd, int readable, int writable) {
+  static_cast<CaresChannel*>(self)->watch(fd, readable != 0, writable != 0);
+}
+
+// Neither: the socket is about to be closed.
+void CaresChannel::watch(ares_socket_t fd, bool readable, bool writable) {
+  const auto found = std::find_if(sockets_.begin(), sockets_.end(),
+                                  [fd](const auto& socket) { return socket->fd() == fd; });
+  if (found != sockets_.end() && !readable && !writable) {
+    sockets_.erase(found);
+  } else if (found != sockets_.end()) {
+    (*found)->set_interest(readable, writable);
+  } else if (readable || writable) {
+    sockets_.push_back(std::make_unique<Socket>(*this, fd));
+    sockets_.back()->set_interest(readable, writable);
+  }
+}
+
+void CaresChannel::process(ares_socket_t readable, ares_socket_t writable) {
+  ares_process_fd(channel_, readable, writable);
+  schedule_timeout();
+  on_progress_();  // this destroys the channel, perhaps
+}
+
+void CaresChannel::schedule_timeout() {
+  timeval remaining{};
+  if (ares_timeout(channel_, nullptr, &remaining) == nullptr) {
+    timeout_.cancel();
+    return;
+  }
+  // c-ares rounds down to milliseconds, and what is not due yet would be asked again at once.
+  timeout_.arm(loop_.now() + std::chrono::seconds(remaining.tv_sec) +
+               std::chrono::microseconds(remaining.tv_usec) + std::chrono::milliseconds(1));
+}
+
+}  // namespace penstock

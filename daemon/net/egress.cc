@@ -1,0 +1,172 @@
+#include "net/egress.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstdint>
+#include <span>
+
+namespace penstock {
+
+namespace {
+
+struct NamedBlocks {
+  std::string_view name;
+  std::vector<std::string_view> blocks;
+};
+
+const std::vector<NamedBlocks>& named_blocks() {
+  static const std::vector<NamedBlocks> kNamed = {
+      {"link_local", {"169.254.0.0/16", "fe80::/10"}},
+      // Where clouds hand out credentials: all of them, whoever runs us where.
+      {"metadata",
+       {"169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23",
+        "100.100.100.200", "168.63.129.16"}},
+      {"loopback", {"127.0.0.0/8", "::1"}},
+      {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}},
+      {"unspecified", {"0.0.0.0/8", "::"}},
+      {"any", {"0.0.0.0/0", "::/0"}},
+  };
+  return kNamed;
+}
+
+const NamedBlocks* find_named(std::string_view name) {
+  for (const NamedBlocks& named : named_blocks()) {
+    if (named.name == name) return &named;
+  }
+  return nullptr;
+}
+
+// An address and the IPv4 addresses that a gateway on the way may make of it.
+class Readings {
+ public:
+  explicit Readings(const SocketAddress& address) {
+    add(address);
+    if (address.family() != AF_INET6) return;
+    const auto& bytes = reinterpret_cast<const sockaddr_in6*>(address.data())->sin6_addr.s6_addr;
+    add_embedded(std::span<const std::uint8_t, 16>(bytes, 16), address);
+  }
+  const SocketAddress* begin() const { return found_.data(); }
+  const SocketAddress* end() const { return found_.data() + count_; }
+
+ private:
+  using Bytes = std::span<const std::uint8_t, 16>;
+
+  void add(const SocketAddress& address) { found_[count_++] = address; }
+
+  void add_v4(const SocketAddress& from, std::array<std::uint8_t, 4> octets) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(from.port());
+    std::copy(octets.begin(), octets.end(), reinterpret_cast<std::uint8_t*>(&v4.sin_addr));
+    add(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&v4), sizeof(v4)));
+  }
+
+  static bool starts_with(Bytes bytes, std::initializer_list<std::uint8_t> prefix) {
+    return std::equal(prefix.begin(), prefix.end(), bytes.begin());
+  }
+
+  void add_embedded(Bytes b, const SocketAddress& from) {
+    const bool zeros = std::all_of(b.begin(), b.begin() + 10, [](auto byte) { return byte == 0; });
+    const bool mapped = zeros && b[10] == 0xff && b[11] == 0xff;
+    const bool special = b[12] == 0 && b[13] == 0 && b[14] == 0 && b[15] <= 1;  // :: and ::1
+    const bool compatible = zeros && b[10] == 0 && b[11] == 0 && !special;
+    const bool nat64 = starts_with(b, {0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0});
+    if (mapped || compatible || nat64) add_v4(from, {b[12], b[13], b[14], b[15]});
+    if (starts_with(b, {0, 0x64, 0xff, 0x9b, 0, 1})) add_local_nat64(b, from);
+    if (starts_with(b, {0x20, 0x02})) add_v4(from, {b[2], b[3], b[4], b[5]});
+  }
+
+  // RFC 8215 leaves the length of the translation prefix open: RFC 6052 section 2.2 has a layout
+  // for each (48, 56, 64, 96; byte 8 is skipped). A first octet of 0 is another layout's padding.
+  void add_local_nat64(Bytes b, const SocketAddress& from) {
+    add_v4(from, {b[12], b[13], b[14], b[15]});
+    if (b[6] != 0) add_v4(from, {b[6], b[7], b[9], b[10]});
+    if (b[7] != 0) add_v4(from, {b[7], b[9], b[10], b[11]});
+    if (b[9] != 0) add_v4(from, {b[9], b[10], b[11], b[12]});
+  }
+
+  std::array<SocketAddress, 5> found_;
+  std::size_t count_ = 0;
+};
+
+bool matches_any(const std::vector<Cidr>& blocks, const SocketAddress& address) {
+  return std::any_of(blocks.begin(), blocks.end(),
+                     [&](const Cidr& block) { return block.contains(address); });
+}
+
+std::vector<Cidr> parse_blocks(const std::vector<std::string_view>& texts) {
+  std::vector<Cidr> blocks;
+  for (const std::string_view text : texts) blocks.push_back(*Cidr::parse(text));
+  return blocks;
+}
+
+bool is_unspecified(const SocketAddress& address) {
+  static const std::vector<Cidr> kUnspecified = parse_blocks({"0.0.0.0", "::"});
+  return matches_any(kUnspecified, address);
+}
+
+bool is_loopback(const SocketAddress& address) {
+  static const std::vector<Cidr> kLoopback = parse_blocks(find_named("loopback")->blocks);
+  return matches_any(kLoopback, address);
+}
+
+// Linux connects to the unspecified address as to the loopback one.
+bool reaches(const SocketAddress& address, const SocketAddress& own) {
+  if (address.port() != own.port()) return false;
+  if (is_unspecified(own)) return is_loopback(address) || is_unspecified(address);
+  return address == own || (is_unspecified(address) && is_loopback(own));
+}
+
+Error refusal(ErrorCode code, std::string detail) {
+  return {.code = code,
+          .source = ErrorSource::kInternal,
+          .phase = Phase::kConnect,
+          .detail = std::move(detail)};
+}
+
+}  // namespace
+
+EgressPolicy::EgressPolicy(const std::vector<std::string>& deny,
+                           const std::vector<std::string>& allow, std::vector<SocketAddress> own)
+    : own_(std::move(own)) {
+  for (const std::string& text : deny) deny_.push_back(make_rule(text));
+  for (const std::string& text : allow) allow_.push_back(make_rule(text));
+}
+
+bool EgressPolicy::is_rule(std::string_view text) {
+  return find_named(text) != nullptr || Cidr::parse(text).has_value();
+}
+
+EgressPolicy::Rule EgressPolicy::make_rule(const std::string& text) {
+  assert(is_rule(text));
+  if (const NamedBlocks* named = find_named(text)) return {text, parse_blocks(named->blocks)};
+  return {text, parse_blocks({text})};
+}
+
+const EgressPolicy::Rule* EgressPolicy::first_hit(const std::vector<Rule>& rules,
+                                                  const SocketAddress& address) {
+  for (const Rule& rule : rules) {
+    if (matches_any(rule.blocks, address)) return &rule;
+  }
+  return nullptr;
+}
+
+Result<void> EgressPolicy::check(const SocketAddress& address) const {
+  for (const SocketAddress& reading : Readings(address)) {
+    for (const SocketAddress& own : own_) {
+      if (!reaches(reading, own)) continue;
+      return Unexpected{refusal(ErrorCode::kProxyLoopDetected,
+                                address.to_string() + " is an address of this proxy itself")};
+    }
+    const Rule* denied = first_hit(deny_, reading);
+    if (denied == nullptr || first_hit(allow_, reading) != nullptr) continue;
+    return Unexpected{refusal(ErrorCode::kDestinationIpProhibited,
+                              address.ip() + " is denied by egress.deny: " + denied->name)};
+  }
+  return {};
+}
+
+}  // namespace penstock

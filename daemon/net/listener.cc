@@ -1,0 +1,167 @@
+#include "net/listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "event/loop.h"
+
+namespace penstock {
+
+namespace {
+
+constexpr int kBacklog = 4096;  // cut down to net.core.somaxconn
+constexpr int kMaxAcceptsPerEvent = 16;
+constexpr Duration kBackOff = std::chrono::milliseconds(100);
+
+bool set_flag(int fd, int level, int option) {
+  const int on = 1;
+  return ::setsockopt(fd, level, option, &on, sizeof(on)) == 0;
+}
+
+Unexpected<Error> listen_error(const SocketAddress& address, int sys) {
+  return Unexpected{Error{.code = ErrorCode::kProxyInternalError,
+                          .source = ErrorSource::kInternal,
+                          .sys = sys,
+                          .detail = "cannot listen on " + address.to_string() + ": " +
+                                    std::generic_category().message(sys)}};
+}
+
+bool prepare(int fd, const SocketAddress& address, ListenOptions options) {
+  if (!set_flag(fd, SOL_SOCKET, SO_REUSEADDR)) return false;
+  if (options.reuse_port && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) return false;
+  return address.family() != AF_INET6 || set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+}
+
+SocketAddress local_address_of(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd, address, &length) != 0) return {};
+  return SocketAddress::from_sockaddr(address, length);
+}
+
+// accept(2): the connection failed before it was accepted, the next one may be well.
+bool concerns_one_connection(int sys) {
+  switch (sys) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Result<int> listen_tcp(const SocketAddress& address, ListenOptions options) {
+  UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return listen_error(address, errno);
+  if (!prepare(fd.get(), address, options) ||
+      ::bind(fd.get(), address.data(), address.length()) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0) {
+    return listen_error(address, errno);
+  }
+  return fd.release();
+}
+
+// Linux hands TCP_NODELAY on to what is accepted: no system call per connection. It fails on unix
+// sockets, which have no such delay.
+Listener::Listener(Loop& loop, int fd, OnAccepted on_accepted, OnError on_accept_error)
+    : on_accepted_(on_accepted),
+      on_accept_error_(on_accept_error),
+      loop_(loop),
+      fd_(fd),
+      local_(local_address_of(fd)),
+      back_off_(loop.timers(), Delegate<void()>::to<&Listener::on_back_off_over>(*this)) {
+  set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+  watcher_.emplace(loop_, fd, Watcher::Callback::to<&Listener::on_ready>(*this));
+  update_interest();
+}
+
+Listener::~Listener() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+}
+
+void Listener::pause() {
+  paused_ = true;
+  update_interest();
+}
+
+void Listener::resume() {
+  paused_ = false;
+  update_interest();
+}
+
+void Listener::update_interest() {
+  if (watcher_) watcher_->set_interest(accepting(), false);
+}
+
+void Listener::on_ready(Readiness) {
+  // Whether it lives on does not matter here: nothing is touched after this.
+  static_cast<void>(accept_up_to(kMaxAcceptsPerEvent));
+}
+
+// False when the listener was destroyed by its owner meanwhile. Calls nest when the owner drains
+// the listener inside on_accepted.
+bool Listener::accept_up_to(int count) {
+  bool destroyed = false;
+  bool* const outer = std::exchange(destroyed_, &destroyed);
+  for (int i = 0; i < count && accepting(); ++i) {
+    const bool more = accept_one();
+    if (destroyed) {
+      if (outer != nullptr) *outer = true;
+      return false;
+    }
+    if (!more) break;
+  }
+  destroyed_ = outer;
+  return true;
+}
+
+// Calls the owner last: it may destroy this.
+bool Listener::accept_one() {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  auto* peer = reinterpret_cast<sockaddr*>(&storage);
+  const int fd = ::accept4(fd_.get(), peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0) {
+    on_accepted_(fd, SocketAddress::from_sockaddr(peer, length));
+    return true;
+  }
+  const int sys = errno;
+  if (sys == EAGAIN || sys == EWOULDBLOCK) return false;
+  if (concerns_one_connection(sys)) return true;
+  back_off(sys);
+  return false;
+}
+
+void Listener::back_off(int sys) {
+  back_off_.arm(loop_.now() + kBackOff);
+  update_interest();
+  if (on_accept_error_) on_accept_error_(sys);
+}
+
+void Listener::drain_and_close() {
+  watcher_.reset();
+  back_off_.cancel();
+  paused_ = false;
+  // No more than the queue can hold: new ones keep coming while it stands open.
+  if (!accept_up_to(kBacklog)) return;
+  back_off_.cancel();
+  fd_.reset();
+}
+
+}  // namespace penstock

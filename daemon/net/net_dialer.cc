@@ -1,0 +1,184 @@
+#include "net/net_dialer.h"
+
+#include <cassert>
+#include <utility>
+#include <variant>
+
+#include "event/loop.h"
+#include "net/dial_stages.h"
+#include "net/tcp_stream.h"
+
+namespace penstock {
+namespace {
+
+// One dial under way: it moves from stage to stage and is always in one of them, until it tells its
+// handler how it ended. The handler may destroy it in any call.
+//
+// Owner: whoever called dial(). Thread: the loop's. The destructor cancels whatever is under way.
+class Dial final : public PendingOperation {
+ public:
+  Dial(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
+       std::shared_ptr<const DialTarget> target, const DialLimits& limits, DialHandler& handler);
+  ~Dial() override;
+
+ private:
+  class Start;
+
+  void begin();
+  void on_resolved(Result<AddressList> result);
+  void connect(AddressList addresses);
+  void on_connected(Result<ConnectedSocket> result);
+  void handshake(UniqueFd fd);
+  void on_handshaken(Result<std::unique_ptr<TlsStream>> result);
+  void succeed(std::unique_ptr<Stream> stream, bool resumed);
+  void fail(Error error);
+  bool announce(Phase phase);
+
+  Loop& loop_;
+  Resolver& resolver_;
+  const std::shared_ptr<const EgressPolicy> egress_;
+  const std::shared_ptr<const DialTarget> target_;
+  const DialLimits limits_;
+  DialHandler& handler_;       // borrowed: it holds us
+  Start* start_ = nullptr;     // in the loop's mailbox until it has run
+  bool* destroyed_ = nullptr;  // on the stack of announce()
+  SocketAddress address_;
+  DialTimes times_;
+  std::variant<std::monostate, ResolveStage, ConnectStage, HandshakeStage> stage_;
+};
+
+// Takes a new dial to a later turn, so that its handler is never called inside dial().
+class Dial::Start final : public Task {
+ public:
+  explicit Start(Dial& dial) : dial_(&dial) { dial.start_ = this; }
+  ~Start() override {
+    if (dial_ != nullptr) dial_->start_ = nullptr;
+  }
+  void run() override {
+    if (dial_ == nullptr) return;
+    Dial& dial = *dial_;
+    cancel();
+    dial.start_ = nullptr;
+    dial.begin();
+  }
+  void cancel() { dial_ = nullptr; }
+
+ private:
+  Dial* dial_;  // null when the dial has begun or is gone
+};
+
+Dial::Dial(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
+           std::shared_ptr<const DialTarget> target, const DialLimits& limits, DialHandler& handler)
+    : loop_(loop),
+      resolver_(resolver),
+      egress_(std::move(egress)),
+      target_(std::move(target)),
+      limits_(limits),
+      handler_(handler) {
+  loop_.post(std::make_unique<Start>(*this));
+}
+
+Dial::~Dial() {
+  if (start_ != nullptr) start_->cancel();
+  if (destroyed_ != nullptr) *destroyed_ = true;
+}
+
+void Dial::begin() {
+  times_.started = loop_.now();
+  if (!target_->unix_path.empty()) {
+    const auto address = SocketAddress::from_unix_path(target_->unix_path);
+    if (address) return connect({*address});
+    return fail({.code = ErrorCode::kProxyInternalError,
+                 .source = ErrorSource::kInternal,
+                 .phase = Phase::kConnect,
+                 .detail = "the path of the unix socket is too long: " + target_->unix_path});
+  }
+  if (const auto literal = SocketAddress::from_ip(target_->host, target_->port)) {
+    return connect({*literal});
+  }
+  if (!announce(Phase::kResolve)) return;
+  stage_
+      .emplace<ResolveStage>(loop_, resolver_,
+                             ResolveStage::Completion::to<&Dial::on_resolved>(*this))
+      .start(target_->host, limits_.resolve);
+}
+
+void Dial::on_resolved(Result<AddressList> result) {
+  if (!result) return fail(std::move(result).error());
+  times_.resolved = loop_.now();
+  for (SocketAddress& address : *result) address.set_port(target_->port);
+  connect(*std::move(result));
+}
+
+void Dial::connect(AddressList addresses) {
+  assert(!addresses.empty());
+  if (!announce(Phase::kConnect)) return;
+  stage_
+      .emplace<ConnectStage>(loop_, *egress_, std::move(addresses), target_->tcp_keepalive,
+                             ConnectStage::Completion::to<&Dial::on_connected>(*this))
+      .start(limits_.connect);
+}
+
+void Dial::on_connected(Result<ConnectedSocket> result) {
+  if (!result) return fail(std::move(result).error());
+  times_.connected = loop_.now();
+  address_ = result->address;
+  if (target_->tls != nullptr) return handshake(std::move(result->fd));
+  succeed(std::make_unique<TcpStream>(loop_, result->fd.release()), false);
+}
+
+void Dial::handshake(UniqueFd fd) {
+  if (!announce(Phase::kTlsHandshake)) return;
+  auto stream = std::make_unique<TlsStream>(loop_, fd.release(), target_->tls, target_->server_name,
+                                            target_->authority_port);
+  stage_
+      .emplace<HandshakeStage>(loop_, std::move(stream),
+                               HandshakeStage::Completion::to<&Dial::on_handshaken>(*this))
+      .start(limits_.tls_handshake);
+}
+
+void Dial::on_handshaken(Result<std::unique_ptr<TlsStream>> result) {
+  if (!result) return fail(std::move(result).error());
+  times_.handshaken = loop_.now();
+  const bool resumed = (*result)->resumed();
+  succeed(*std::move(result), resumed);
+}
+
+void Dial::succeed(std::unique_ptr<Stream> stream, bool resumed) {
+  stage_.emplace<std::monostate>();
+  handler_.on_dialed(Dialed{
+      .stream = std::move(stream), .address = address_, .times = times_, .tls_resumed = resumed});
+}
+
+void Dial::fail(Error error) {
+  stage_.emplace<std::monostate>();
+  handler_.on_dial_failed(std::move(error), times_);
+}
+
+// False when the handler destroyed this dial; then nothing of it may be touched.
+bool Dial::announce(Phase phase) {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  handler_.on_dial_phase(phase);
+  if (!destroyed) destroyed_ = nullptr;
+  return !destroyed;
+}
+
+}  // namespace
+
+NetDialer::NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress)
+    : loop_(loop), resolver_(resolver), egress_(std::move(egress)) {
+  assert(egress_ != nullptr);
+}
+
+void NetDialer::set_egress(std::shared_ptr<const EgressPolicy> egress) {
+  assert(egress != nullptr);
+  egress_ = std::move(egress);
+}
+
+Pending NetDialer::dial(std::shared_ptr<const DialTarget> target, const DialLimits& limits,
+                        DialHandler& handler) {
+  return std::make_unique<Dial>(loop_, resolver_, egress_, std::move(target), limits, handler);
+}
+
+}  // namespace penstock

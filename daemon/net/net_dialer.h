@@ -1,0 +1,33 @@
+// The Dialer of the real network.
+//
+// Owner: a Worker. Thread: its loop's. Ends after its last Pending.
+#pragma once
+
+#include <memory>
+
+#include "net/dialer.h"
+#include "net/egress.h"
+#include "net/resolver.h"
+
+namespace penstock {
+
+class Loop;
+
+class NetDialer final : public Dialer {
+ public:
+  // `loop` and `resolver` outlive it. `egress` is never null.
+  NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress);
+
+  // For dials from now on; those under way keep the policy they began with.
+  void set_egress(std::shared_ptr<const EgressPolicy> egress);
+
+  [[nodiscard]] Pending dial(std::shared_ptr<const DialTarget> target, const DialLimits& limits,
+                             DialHandler& handler) override;
+
+ private:
+  Loop& loop_;
+  Resolver& resolver_;
+  std::shared_ptr<const EgressPolicy> egress_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,38 @@
+// A plaintext byte stream on a connected socket.
+//
+// Owner: a session or a pooled connection. Thread: its loop's. The destructor closes; the kernel
+// delivers what was written and ends it with FIN, or with a reset after abort() or when input was
+// left unread.
+#pragma once
+
+#include "net/socket.h"
+#include "net/stream.h"
+
+namespace penstock {
+
+class TcpStream final : public Stream {
+ public:
+  // Takes the connected descriptor over.
+  TcpStream(Loop& loop, int fd) : socket_(loop, fd) {}
+
+  int fd() const { return socket_.fd(); }
+
+  void set_handler(StreamHandler* handler) override { socket_.set_handler(handler); }
+  IoResult read(std::span<char> into) override;
+  using Stream::write;
+  IoResult write(std::span<const std::string_view> pieces) override;
+  bool has_pending() const override { return false; }
+  void pause_read(PauseReason reason) override { socket_.pause_read(reason); }
+  void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
+  void shutdown_write() override { socket_.shutdown_write(); }
+  void abort() override { socket_.abort(); }
+  Error last_error() const override { return terminated_error(last_sys_); }
+
+ private:
+  IoResult failed(int sys);
+
+  WatchedSocket socket_;
+  int last_sys_ = 0;
+};
+
+}  // namespace penstock

@@ -1,0 +1,213 @@
+#include "net/tls_stream.h"
+
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "event/loop.h"
+#include "net/tls_errors.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::size_t kMaxRecordBytes = SSL3_RT_MAX_PLAIN_LENGTH;
+
+// Walks over the pieces of a write, record by record.
+class PieceReader {
+ public:
+  explicit PieceReader(std::span<const std::string_view> pieces) : pieces_(pieces) { skip_empty(); }
+
+  bool at_end() const { return pieces_.empty(); }
+
+  // The next bytes, at most `max`: in place when they lie in one piece, else copied to `scratch`.
+  std::string_view peek(std::size_t max, char* scratch) const {
+    const std::string_view first = pieces_[0].substr(offset_, max);
+    if (first.size() == max || pieces_.size() == 1) return first;
+    std::memcpy(scratch, first.data(), first.size());
+    std::size_t size = first.size();
+    for (std::size_t i = 1; i < pieces_.size() && size < max; ++i) {
+      size += pieces_[i].copy(scratch + size, max - size);
+    }
+    return {scratch, size};
+  }
+
+  void advance(std::size_t bytes) {
+    offset_ += bytes;
+    while (!at_end() && offset_ >= pieces_[0].size()) {
+      offset_ -= pieces_[0].size();
+      pieces_ = pieces_.subspan(1);
+    }
+  }
+
+ private:
+  void skip_empty() { advance(0); }
+
+  std::span<const std::string_view> pieces_;
+  std::size_t offset_ = 0;  // in the first of them
+};
+
+}  // namespace
+
+TlsStream::TlsStream(Loop& loop, int fd, std::shared_ptr<const TlsClientContext> context,
+                     std::string server_name, std::uint16_t port)
+    : context_(std::move(context)),
+      peer_{.key = {std::move(server_name), port}, .certificate_fault = {}},
+      socket_(loop, fd),
+      ssl_(context_->open(fd, peer_, loop.wall_now())) {}
+
+TlsStream::~TlsStream() {
+  if (end_ == End::kOpen && ssl_ != nullptr && SSL_is_init_finished(ssl_.get()) == 1) {
+    send_close_notify();
+  }
+}
+
+IoResult TlsStream::handshake() {
+  if (ssl_ == nullptr) {
+    error_ = Error{.code = ErrorCode::kProxyInternalError,
+                   .source = ErrorSource::kInternal,
+                   .detail = "no TLS connection for the name \"" + peer_.key.server_name + '"'};
+    return {.status = IoStatus::kError};
+  }
+  ERR_clear_error();
+  const int result = SSL_do_handshake(ssl_.get());
+  return result == 1 ? IoResult{.status = IoStatus::kOk} : read_stopped(result);
+}
+
+void TlsStream::set_handler(StreamHandler* handler) {
+  handler_ = handler;
+  route_events();
+}
+
+IoResult TlsStream::read(std::span<char> into) {
+  ERR_clear_error();
+  std::size_t bytes = 0;
+  const int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &bytes);
+  return result == 1 ? IoResult{.status = IoStatus::kOk, .bytes = bytes} : read_stopped(result);
+}
+
+IoResult TlsStream::write(std::span<const std::string_view> pieces) {
+  if (end_ == End::kFailed) return {.status = IoStatus::kError, .sys = error_->sys};
+  char scratch[kMaxRecordBytes];
+  PieceReader reader(pieces);
+  std::size_t written = 0;
+  while (!reader.at_end()) {
+    const std::size_t max = blocked_record_bytes_ != 0 ? blocked_record_bytes_ : kMaxRecordBytes;
+    const IoResult record = write_record(reader.peek(max, scratch));
+    if (record.status != IoStatus::kOk) {
+      if (written == 0) return record;
+      // Whoever writes the rest is told of an error then.
+      if (record.status == IoStatus::kError) socket_.want_writable();
+      break;
+    }
+    written += record.bytes;
+    reader.advance(record.bytes);
+  }
+  return {.status = IoStatus::kOk, .bytes = written};
+}
+
+IoResult TlsStream::write_record(std::string_view bytes) {
+  ERR_clear_error();
+  std::size_t written = 0;
+  const int result = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written);
+  const int sys = errno;
+  if (result == 1) {
+    blocked_record_bytes_ = 0;
+    return {.status = IoStatus::kOk, .bytes = written};
+  }
+  const int ssl_error = SSL_get_error(ssl_.get(), result);
+  if (ssl_error != SSL_ERROR_WANT_WRITE && ssl_error != SSL_ERROR_WANT_READ) {
+    return fail(ssl_error, sys);
+  }
+  blocked_record_bytes_ = bytes.size();
+  if (ssl_error == SSL_ERROR_WANT_WRITE) {
+    socket_.want_writable();
+  } else {
+    socket_.want_readable_to_write();
+  }
+  return {.status = IoStatus::kWouldBlock};
+}
+
+IoResult TlsStream::read_stopped(int result) {
+  const int sys = errno;
+  const int ssl_error = SSL_get_error(ssl_.get(), result);
+  switch (ssl_error) {
+    case SSL_ERROR_ZERO_RETURN:
+      return {.status = IoStatus::kEof};
+    case SSL_ERROR_WANT_READ:
+      return {.status = IoStatus::kWouldBlock};
+    case SSL_ERROR_WANT_WRITE:
+      socket_.want_writable_to_read();
+      return {.status = IoStatus::kWouldBlock};
+    default:
+      return fail(ssl_error, sys);
+  }
+}
+
+IoResult TlsStream::fail(int ssl_error, int sys) {
+  if (ssl_error == SSL_ERROR_SYSCALL) {
+    ERR_clear_error();
+    error_ = terminated_error(sys != 0 ? sys : ECONNRESET);
+  } else {
+    error_ = tls_error(peer_.certificate_fault);
+  }
+  if (end_ != End::kAborted) end_ = End::kFailed;
+  return {.status = IoStatus::kError, .sys = error_->sys};
+}
+
+void TlsStream::shutdown_write() {
+  if (end_ != End::kOpen) return;
+  send_close_notify();
+  if (end_ == End::kCloseNotifySent) {
+    socket_.shutdown_write();
+  } else if (end_ == End::kCloseNotifyBlocked) {
+    route_events();
+    socket_.want_writable();
+  }
+}
+
+void TlsStream::send_close_notify() {
+  ERR_clear_error();
+  const int result = SSL_shutdown(ssl_.get());
+  if (result >= 0) {
+    end_ = End::kCloseNotifySent;
+  } else if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE) {
+    end_ = End::kCloseNotifyBlocked;
+  } else {
+    end_ = End::kFailed;
+  }
+  ERR_clear_error();
+}
+
+void TlsStream::abort() {
+  end_ = End::kAborted;
+  socket_.abort();
+}
+
+Error TlsStream::last_error() const {
+  assert(error_.has_value());
+  return *error_;
+}
+
+void TlsStream::route_events() {
+  const bool between = handler_ != nullptr && end_ == End::kCloseNotifyBlocked;
+  socket_.set_handler(between ? this : handler_);
+}
+
+void TlsStream::on_readable() { handler_->on_readable(); }
+
+void TlsStream::on_writable() {
+  send_close_notify();
+  if (end_ == End::kCloseNotifyBlocked) {
+    socket_.want_writable();
+    return;
+  }
+  if (end_ == End::kCloseNotifySent) socket_.shutdown_write();
+  route_events();
+}
+
+}  // namespace penstock

@@ -1,0 +1,220 @@
+// Listening sockets and accepting: bursts, pauses, exhaustion, and endings from inside callbacks.
+#include "net/listener.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/loop_runner.h"
+#include "support/tcp_pair.h"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+const SocketAddress kAnyPort = *SocketAddress::from_ip("127.0.0.1", 0);
+
+class ListenerTest : public testing::Test {
+ protected:
+  ListenerTest() { listener_ = make_listener(); }
+
+  std::unique_ptr<Listener> make_listener() {
+    return std::make_unique<Listener>(loop_, listening_socket().release(),
+                                      Listener::OnAccepted::to<&ListenerTest::on_accepted>(*this),
+                                      Listener::OnError::to<&ListenerTest::on_error>(*this));
+  }
+  void on_accepted(int fd, const SocketAddress& peer) {
+    accepted_.emplace_back(fd);
+    peer_ = peer;
+    const auto action = then_;
+    if (action) action();
+  }
+  void on_error(int sys) { errors_.push_back(sys); }
+
+  // The kernel puts them in the queue.
+  void connect_clients(int count) {
+    for (int i = 0; i < count; ++i) clients_.push_back(connect_to(listener_->local_address()));
+  }
+  [[nodiscard]] bool accepts(std::size_t count) {
+    return runner_.until([&] { return accepted_.size() >= count; });
+  }
+
+  Loop loop_;
+  LoopRunner runner_{loop_};
+  std::unique_ptr<Listener> listener_;
+  std::vector<UniqueFd> clients_;
+  std::vector<UniqueFd> accepted_;
+  std::vector<int> errors_;
+  SocketAddress peer_;
+  std::function<void()> then_;
+};
+
+TEST_F(ListenerTest, HandsOverReadySocketsAndTheirPeers) {
+  connect_clients(1);
+  ASSERT_TRUE(accepts(1));
+  const int fd = accepted_[0].get();
+  EXPECT_EQ(peer_, address_of(clients_[0].get()));
+  EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+  int no_delay = 0;
+  socklen_t length = sizeof(no_delay);
+  EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &length), 0);
+  EXPECT_NE(no_delay, 0);
+}
+
+TEST_F(ListenerTest, KnowsThePortTheKernelChose) {
+  EXPECT_EQ(listener_->local_address().ip(), "127.0.0.1");
+  EXPECT_NE(listener_->local_address().port(), 0);
+}
+
+TEST_F(ListenerTest, AcceptsABurst) {
+  connect_clients(100);
+  EXPECT_TRUE(accepts(100));
+  runner_.turn(3);
+  EXPECT_EQ(accepted_.size(), 100u);
+}
+
+TEST_F(ListenerTest, LeavesConnectionsInTheQueueWhilePaused) {
+  listener_->pause();
+  connect_clients(3);
+  runner_.turn(3);
+  EXPECT_EQ(accepted_.size(), 0u);
+  listener_->resume();
+  EXPECT_TRUE(accepts(3));
+}
+
+TEST_F(ListenerTest, AcceptsNoMoreAfterAPauseInsideTheCallback) {
+  then_ = [&] { listener_->pause(); };
+  connect_clients(5);
+  ASSERT_TRUE(accepts(1));
+  runner_.turn(3);
+  EXPECT_EQ(accepted_.size(), 1u);
+}
+
+TEST_F(ListenerTest, MayEndInsideItsCallback) {
+  connect_clients(5);
+  then_ = [&] { listener_.reset(); };
+  ASSERT_TRUE(accepts(1));
+  runner_.turn(3);
+  EXPECT_EQ(accepted_.size(), 1u);
+}
+
+TEST_F(ListenerTest, DrainsItsQueueAndCloses) {
+  connect_clients(40);
+  const SocketAddress address = listener_->local_address();
+  listener_->drain_and_close();
+  EXPECT_EQ(accepted_.size(), 40u);
+  UniqueFd late(::socket(AF_INET, SOCK_STREAM, 0));
+  EXPECT_EQ(::connect(late.get(), address.data(), address.length()), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  runner_.turn(3);
+  listener_->drain_and_close();
+  EXPECT_EQ(accepted_.size(), 40u);
+}
+
+TEST_F(ListenerTest, DrainsWhatWasPaused) {
+  listener_->pause();
+  connect_clients(3);
+  listener_->drain_and_close();
+  EXPECT_EQ(accepted_.size(), 3u);
+}
+
+TEST_F(ListenerTest, DrainsInsideItsCallback) {
+  connect_clients(5);
+  bool drained = false;
+  then_ = [&] {
+    if (!std::exchange(drained, true)) listener_->drain_and_close();
+  };
+  ASSERT_TRUE(accepts(5));
+  runner_.turn(3);
+  EXPECT_EQ(accepted_.size(), 5u);
+}
+
+TEST_F(ListenerTest, MayEndWhileItDrains) {
+  connect_clients(5);
+  then_ = [&] { listener_.reset(); };
+  listener_->drain_and_close();
+  EXPECT_EQ(accepted_.size(), 1u);
+}
+
+// Lowers the limit to what is open already, so that accept() finds no descriptor.
+class NoDescriptorsLeft {
+ public:
+  NoDescriptorsLeft() {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const UniqueFd lowest(::dup(0));
+    const rlimit none{.rlim_cur = static_cast<rlim_t>(lowest.get()), .rlim_max = before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoDescriptorsLeft() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(ListenerTest, LooksAwayForAWhileWhenDescriptorsRunOut) {
+  connect_clients(1);
+  const MonotonicTime before = loop_.now();
+  {
+    const NoDescriptorsLeft limit;
+    ASSERT_TRUE(runner_.until([&] { return !errors_.empty(); }));
+    EXPECT_EQ(errors_, std::vector<int>{EMFILE});
+    runner_.turn(5);
+    EXPECT_EQ(errors_.size(), 1u);
+  }
+  ASSERT_TRUE(accepts(1));
+  EXPECT_GE(loop_.now() - before, 100ms);
+}
+
+TEST(ListenTcp, SaysWhichAddressIsInUse) {
+  const UniqueFd first = listening_socket();
+  const auto second = listen_tcp(address_of(first.get()));
+  ASSERT_FALSE(second.has_value());
+  EXPECT_EQ(second.error().sys, EADDRINUSE);
+  EXPECT_NE(second.error().detail.find(address_of(first.get()).to_string()), std::string::npos);
+}
+
+TEST(ListenTcp, SaysThatAnAddressIsNotOurs) {
+  const auto fd = listen_tcp(*SocketAddress::from_ip("192.0.2.1", 0));
+  ASSERT_FALSE(fd.has_value());
+  EXPECT_EQ(fd.error().sys, EADDRNOTAVAIL);
+}
+
+TEST(ListenTcp, SharesAPortBetweenWorkersThatAskForIt) {
+  const auto first = listen_tcp(kAnyPort, {.reuse_port = true});
+  ASSERT_TRUE(first.has_value());
+  const UniqueFd owner(*first);
+  const auto second = listen_tcp(address_of(owner.get()), {.reuse_port = true});
+  ASSERT_TRUE(second.has_value()) << second.error().detail;
+  const UniqueFd other(*second);
+}
+
+// RFC 793's TIME-WAIT of old connections must not keep a restarted daemon from its port.
+TEST(ListenTcp, TakesAPortWhoseConnectionsLinger) {
+  UniqueFd listener = listening_socket();
+  const SocketAddress address = address_of(listener.get());
+  UniqueFd client = connect_to(address);
+  pollfd queue{.fd = listener.get(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&queue, 1, 5000), 1);
+  UniqueFd accepted(::accept(listener.get(), nullptr, nullptr));
+  accepted.reset();
+  client.reset();
+  listener.reset();
+  const auto again = listen_tcp(address);
+  ASSERT_TRUE(again.has_value()) << again.error().detail;
+  const UniqueFd owner(*again);
+}
+
+}  // namespace
+}  // namespace penstock

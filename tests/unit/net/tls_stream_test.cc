@@ -1,0 +1,428 @@
+// Bytes through a TlsStream and back, how connections end, and what happens under pressure.
+#include "net/tls_stream.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <future>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "support/test_ca.h"
+#include "support/tls_test_server.h"
+#include "unit/net/tls_test_client.h"
+
+namespace penstock {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Serve = std::function<void(TlsTestConnection&)>;
+
+std::string random_bytes(std::size_t size, unsigned seed) {
+  std::minstd_rand random(seed);
+  std::string bytes(size, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  return bytes;
+}
+
+// A door that one thread opens and another waits at.
+class Gate {
+ public:
+  void open() {
+    open_ = true;
+    open_.notify_all();
+  }
+  void wait() { open_.wait(false); }
+
+ private:
+  std::atomic<bool> open_ = false;
+};
+
+class TlsStreamTest : public testing::TestWithParam<int> {
+ protected:
+  ~TlsStreamTest() override { gate_.open(); }
+
+  void start(Serve serve, TlsTestServer::Options options = {}) {
+    options.identity = ca_.issue({.dns_names = {"good.test"}});
+    options.min_version = options.max_version = GetParam();
+    options.serve = std::move(serve);
+    server_ = std::make_unique<TlsTestServer>(std::move(options));
+    client_ =
+        std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), server_->port());
+    ASSERT_TRUE(client_->handshake());
+  }
+
+  // What the server told; waits for it, the loop turning meanwhile.
+  std::vector<long> told() {
+    auto outcome = told_.get_future();
+    EXPECT_TRUE(client_->spin(
+        [&] { return outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }));
+    return outcome.get();
+  }
+
+  Loop loop_;
+  const TestCa ca_;
+  // Shared with the server's thread, so they outlive it.
+  Gate gate_;
+  std::string bytes_;
+  std::promise<std::vector<long>> told_;
+  std::unique_ptr<TlsTestServer> server_;
+  std::unique_ptr<TlsTestClient> client_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Tls12, TlsStreamTest, testing::Values(TLS1_2_VERSION));
+INSTANTIATE_TEST_SUITE_P(Tls13, TlsStreamTest, testing::Values(TLS1_3_VERSION));
+
+// Sends in pieces of random number and size, what was left over cut up anew each time, and reads in
+// buffers of random size what comes back.
+class RandomTraffic final : public StreamHandler {
+ public:
+  RandomTraffic(TlsStream& stream, std::string bytes, unsigned seed)
+      : stream_(stream), bytes_(std::move(bytes)), random_(seed) {}
+
+  bool done() const { return failed_ || received_.size() == bytes_.size(); }
+  bool intact() const { return received_ == bytes_; }
+  const std::string& received() const { return received_; }
+  int short_writes() const { return short_writes_; }
+  void on_writable() override { write(); }
+  void write() {
+    while (sent_ < bytes_.size()) {
+      const auto pieces = next_pieces();
+      std::size_t offered = 0;
+      for (const auto piece : pieces) offered += piece.size();
+      const IoResult result = stream_.write(pieces);
+      failed_ |= result.status == IoStatus::kError;
+      sent_ += result.bytes;
+      must_offer_ = offered - result.bytes;
+      if (result.bytes == offered) continue;
+      ++short_writes_;
+      return;
+    }
+  }
+
+  void on_readable() override {
+    std::array<char, 40000> buffer;
+    for (;;) {
+      const std::size_t size = 1 + random_() % buffer.size();
+      const IoResult result = stream_.read({buffer.data(), size});
+      failed_ |= result.status == IoStatus::kError || result.status == IoStatus::kEof;
+      if (result.status != IoStatus::kOk) return;
+      received_.append(buffer.data(), result.bytes);
+      if (result.bytes < size && !stream_.has_pending()) return;
+    }
+  }
+
+ private:
+  // Up to five pieces, some empty, that hold at least what was left over.
+  std::vector<std::string_view> next_pieces() {
+    std::vector<std::string_view> pieces;
+    std::size_t at = sent_;
+    for (int i = 0; i < 5 || at - sent_ < must_offer_; ++i) {
+      const std::size_t size =
+          random_() % 4 == 0 ? 0 : random_() % (random_() % 2 == 0 ? 200 : 30000);
+      pieces.push_back(std::string_view(bytes_).substr(at, size));
+      at += pieces.back().size();
+      if (at == bytes_.size()) break;
+    }
+    if (at == sent_) pieces.push_back(std::string_view(bytes_).substr(at, 1));
+    return pieces;
+  }
+
+  TlsStream& stream_;
+  const std::string bytes_;
+  std::minstd_rand random_;
+  std::string received_;
+  std::size_t sent_ = 0;
+  std::size_t must_offer_ = 0;
+  int short_writes_ = 0;
+  bool failed_ = false;
+};
+
+TEST_P(TlsStreamTest, CarriesAMebibyteBothWaysInRandomPieces) {
+  for (unsigned seed = 1; seed <= 3; ++seed) {
+    start([](TlsTestConnection& c) { c.echo(); });
+    RandomTraffic traffic(client_->stream(), random_bytes(1 << 20, seed), seed);
+    client_->stream().set_handler(&traffic);
+    traffic.write();
+    ASSERT_TRUE(client_->until([&] { return traffic.done(); })) << "seed " << seed;
+    EXPECT_TRUE(traffic.intact()) << "seed " << seed;
+    client_->stream().set_handler(nullptr);
+  }
+}
+
+TEST_P(TlsStreamTest, RepeatsABlockedWriteUntilThePeerTakesIt) {
+  bytes_ = random_bytes(8 << 20, 7);
+  start([&](TlsTestConnection& c) {
+    gate_.wait();
+    c.write_all(c.read_exactly(bytes_.size()) == bytes_ ? "same" : "different");
+  });
+  RandomTraffic traffic(client_->stream(), bytes_, 7);
+  client_->stream().set_handler(&traffic);
+  traffic.write();
+  EXPECT_EQ(traffic.short_writes(), 1);
+  gate_.open();
+  ASSERT_TRUE(client_->until([&] { return traffic.received().size() >= 4; }));
+  EXPECT_EQ(traffic.received(), "same");
+  EXPECT_GT(traffic.short_writes(), 1);
+  client_->stream().set_handler(nullptr);
+}
+
+TEST_P(TlsStreamTest, SendsHeadAndSmallBodyAsOneRecord) {
+  start([](TlsTestConnection& c) { c.write_all(std::to_string(c.read_some().size())); });
+  const std::string head(300, 'h'), body(1000, 'b');
+  const std::string_view pieces[] = {head, "", body};
+  EXPECT_EQ(client_->stream().write(pieces).bytes, 1300u);
+  ASSERT_TRUE(client_->receive(4));
+  EXPECT_EQ(client_->received, "1300");
+}
+
+TEST_P(TlsStreamTest, FillsTheFirstRecordFromALargeBody) {
+  start([](TlsTestConnection& c) {
+    const std::string first = c.read_some(20000);
+    c.read_exactly(40300 - first.size());
+    c.write_all(std::to_string(first.size()));
+  });
+  const std::string head(300, 'h'), body(40000, 'b');
+  const std::string_view pieces[] = {head, body};
+  EXPECT_EQ(client_->stream().write(pieces).bytes, 40300u);
+  ASSERT_TRUE(client_->receive(5));
+  EXPECT_EQ(client_->received, "16384");
+}
+
+TEST_P(TlsStreamTest, WritesNothingForNoBytes) {
+  start([](TlsTestConnection& c) { c.echo(); });
+  const std::string_view pieces[] = {"", ""};
+  const IoResult result = client_->stream().write(pieces);
+  EXPECT_EQ(result.status, IoStatus::kOk);
+  EXPECT_EQ(result.bytes, 0u);
+}
+
+TEST_P(TlsStreamTest, SaysEofAfterCloseNotify) {
+  start([](TlsTestConnection& c) {
+    c.write_all("bye");
+    c.close_notify();
+  });
+  ASSERT_TRUE(client_->ended());
+  EXPECT_TRUE(client_->eof);
+  EXPECT_EQ(client_->received, "bye");
+}
+
+TEST_P(TlsStreamTest, SaysErrorWhenTheEndWasCutOff) {
+  start([](TlsTestConnection& c) { c.write_all("half a mess"); });
+  ASSERT_TRUE(client_->ended());
+  EXPECT_FALSE(client_->eof);
+  EXPECT_EQ(client_->received, "half a mess");
+  EXPECT_EQ(client_->error->code, ErrorCode::kConnectionTerminated);
+  EXPECT_THAT(client_->error->detail, HasSubstr("unexpected eof"));
+}
+
+TEST_P(TlsStreamTest, SaysErrorWhenThePeerResets) {
+  start([](TlsTestConnection& c) { c.reset_on_close(); });
+  ASSERT_TRUE(client_->ended());
+  EXPECT_FALSE(client_->eof);
+  EXPECT_EQ(client_->error->code, ErrorCode::kConnectionTerminated);
+  EXPECT_EQ(client_->error->sys, ECONNRESET);
+}
+
+// Waits until the kernel knows that the connection is broken.
+void wait_for_break(int fd) {
+  pollfd watched{.fd = fd, .events = 0, .revents = 0};
+  ASSERT_EQ(::poll(&watched, 1, 5000), 1);
+}
+
+TEST_P(TlsStreamTest, SaysErrorToWritesAfterThePeerHasGone) {
+  start([](TlsTestConnection& c) { c.reset_on_close(); });
+  wait_for_break(client_->fd());
+  const IoResult result = client_->stream().write("request");
+  EXPECT_EQ(result.status, IoStatus::kError);
+  EXPECT_NE(result.sys, 0);
+  EXPECT_EQ(client_->stream().last_error().code, ErrorCode::kConnectionTerminated);
+  EXPECT_EQ(client_->stream().write("more").status, IoStatus::kError);
+}
+
+TEST_P(TlsStreamTest, CallsWhoeverWroteInPartToTellHimOfTheError) {
+  start([&](TlsTestConnection& c) {
+    gate_.wait();
+    c.reset_on_close();
+  });
+  const std::string bytes(4 << 20, 'x');
+  const IoResult taken = client_->stream().write(bytes);
+  ASSERT_EQ(taken.status, IoStatus::kOk);
+  client_->stream().pause_read(PauseReason::kBackpressure);
+  gate_.open();
+  EXPECT_FALSE(client_->send(std::string_view(bytes).substr(taken.bytes)));
+  EXPECT_TRUE(client_->error.has_value());
+}
+
+TEST_P(TlsStreamTest, ClosesWithCloseNotify) {
+  start([&](TlsTestConnection& c) {
+    const std::string none = c.read_some();
+    told_.set_value({SSL_get_error(c.ssl(), 0)});
+  });
+  client_->drop();
+  EXPECT_THAT(told(), ElementsAre(SSL_ERROR_ZERO_RETURN));
+}
+
+TEST_P(TlsStreamTest, ClosesWithoutCloseNotifyAfterAbort) {
+  start([&](TlsTestConnection& c) {
+    c.write_all(c.read_some());
+    char byte = 0;
+    const int got = SSL_read(c.ssl(), &byte, 1);
+    told_.set_value({SSL_get_error(c.ssl(), got)});
+  });
+  ASSERT_TRUE(client_->send("x") && client_->receive(1));
+  client_->stream().abort();
+  client_->drop();
+  EXPECT_THAT(told(), ElementsAre(SSL_ERROR_SYSCALL));
+}
+
+TEST_P(TlsStreamTest, GoesOnReadingAfterItsOwnEnd) {
+  start([](TlsTestConnection& c) {
+    std::string all;
+    for (std::string more = c.read_some(); !more.empty(); more = c.read_some()) all += more;
+    c.write_all("got " + all);
+    c.close_notify();
+  });
+  ASSERT_TRUE(client_->send("request"));
+  client_->stream().shutdown_write();
+  ASSERT_TRUE(client_->ended());
+  EXPECT_TRUE(client_->eof);
+  EXPECT_EQ(client_->received, "got request");
+}
+
+TEST_P(TlsStreamTest, SendsCloseNotifyOnceThereIsRoomForIt) {
+  start([&](TlsTestConnection& c) {
+    gate_.wait();
+    long all = 0;
+    for (std::string more = c.read_some(); !more.empty(); more = c.read_some()) {
+      all += static_cast<long>(more.size());
+    }
+    told_.set_value({all, SSL_get_shutdown(c.ssl())});
+  });
+  // Once more is queued than a send buffer made smaller allows, nothing fits in any more, though
+  // every write so far has gone through whole.
+  const std::string record(1000, 'x');
+  long sent = 0;
+  int unsent = 0;
+  while (unsent < 20000) {
+    ASSERT_EQ(client_->stream().write(record).bytes, record.size());
+    sent += 1000;
+    ::ioctl(client_->fd(), SIOCOUTQNSD, &unsent);
+  }
+  const int least = 1;
+  ::setsockopt(client_->fd(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+  client_->stream().shutdown_write();
+  gate_.open();
+  EXPECT_THAT(told(), ElementsAre(sent, SSL_RECEIVED_SHUTDOWN));
+  EXPECT_EQ(client_->writable_calls, 0) << "the owner had asked for nothing";
+}
+
+int bytes_in_kernel(int fd) {
+  int bytes = 0;
+  ::ioctl(fd, FIONREAD, &bytes);
+  return bytes;
+}
+
+TEST_P(TlsStreamTest, AnnouncesNothingWhilePaused) {
+  start([](TlsTestConnection& c) { c.echo(); }, {.tickets = 0});
+  client_->stream().pause_read(PauseReason::kBackpressure);
+  ASSERT_TRUE(client_->send("hello"));
+  ASSERT_TRUE(client_->spin([&] { return bytes_in_kernel(client_->fd()) > 0; }));
+  EXPECT_EQ(client_->readable_calls, 0);
+  client_->stream().resume_read(PauseReason::kBackpressure);
+  EXPECT_TRUE(client_->receive(5));
+}
+
+TEST_P(TlsStreamTest, KnowsOfBytesThatTheKernelNoLongerHas) {
+  start(
+      [&](TlsTestConnection& c) {
+        const std::size_t before = c.wire_bytes();
+        c.write_all("first");
+        c.write_all("second");
+        told_.set_value({static_cast<long>(c.wire_bytes() - before)});
+        c.read_some();
+      },
+      {.tickets = 0});
+  client_->stream().pause_read(PauseReason::kNotNow);
+  const long expected = told_.get_future().get().front();
+  ASSERT_TRUE(client_->spin([&] { return bytes_in_kernel(client_->fd()) == expected; }));
+  std::array<char, 1000> bytes;
+  EXPECT_EQ(client_->stream().read(bytes).bytes, 5u);
+  EXPECT_TRUE(client_->stream().has_pending());
+  EXPECT_EQ(bytes_in_kernel(client_->fd()), 0) << "one read should take it all";
+  EXPECT_EQ(client_->stream().read(bytes).bytes, 6u);
+  EXPECT_FALSE(client_->stream().has_pending());
+}
+
+class Tls13Stream : public TlsStreamTest {};
+INSTANTIATE_TEST_SUITE_P(Tls13, Tls13Stream, testing::Values(TLS1_3_VERSION));
+
+TEST_P(Tls13Stream, TakesATicketOnAnIdleConnectionAsNoData) {
+  start([&](TlsTestConnection& c) {
+    c.write_all(c.read_some());
+    gate_.wait();
+    c.send_ticket();
+    c.read_some();
+  });
+  ASSERT_TRUE(client_->send("x") && client_->receive(1));
+  const int calls = client_->readable_calls;
+  gate_.open();
+  ASSERT_TRUE(client_->until([&] { return client_->readable_calls > calls; }));
+  EXPECT_EQ(client_->received, "x");
+  EXPECT_FALSE(client_->eof);
+  EXPECT_FALSE(client_->error.has_value());
+  EXPECT_FALSE(client_->stream().has_pending());
+}
+
+TEST_P(Tls13Stream, AnswersAKeyUpdate) {
+  start([](TlsTestConnection& c) {
+    c.request_key_update();
+    c.echo();
+  });
+  ASSERT_TRUE(client_->send("before") && client_->receive(6));
+  ASSERT_TRUE(client_->send("after") && client_->receive(11));
+  EXPECT_EQ(client_->received, "beforeafter");
+}
+
+// The answer to a key update finds the socket full, and a record of ours half sent.
+TEST_P(Tls13Stream, AnswersAKeyUpdateThatFindsTheSocketFull) {
+  bytes_ = random_bytes(8 << 20, 3);
+  start([&](TlsTestConnection& c) {
+    c.request_key_update();
+    c.write_all("hello");
+    gate_.wait();
+    c.write_all(c.read_exactly(bytes_.size()) == bytes_ ? "same" : "different");
+  });
+  RandomTraffic traffic(client_->stream(), bytes_, 3);
+  client_->stream().set_handler(&traffic);
+  traffic.write();
+  ASSERT_EQ(traffic.short_writes(), 1);
+  ASSERT_TRUE(client_->until([&] { return traffic.done() || traffic.received().size() >= 5; }));
+  gate_.open();
+  ASSERT_TRUE(client_->until([&] { return traffic.done() || traffic.received().size() >= 9; }));
+  EXPECT_EQ(traffic.received(), "hellosame");
+  client_->stream().set_handler(nullptr);
+}
+
+// The server judges our certificate after our handshake, and has gone when we write.
+TEST_P(Tls13Stream, StillReadsTheAlertAfterAFailedWrite) {
+  start([](TlsTestConnection& c) { c.echo(); }, {.client_ca_pem = ca_.pem()});
+  server_->wait_for_failure();
+  client_->stream().write("request");  // finds nobody there, if it does not fail already
+  wait_for_break(client_->fd());
+  ASSERT_EQ(client_->stream().write("request").status, IoStatus::kError);
+  ASSERT_TRUE(client_->ended());
+  EXPECT_EQ(client_->error->code, ErrorCode::kTlsAlertReceived);
+}
+
+}  // namespace
+}  // namespace penstock
