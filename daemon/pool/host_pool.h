@@ -1,0 +1,192 @@
+// The connections to one (upstream, host, port): who may have one, who waits, who dials.
+//
+// Shared by all workers. One permit stands for one connection that is dialling, idle or busy, or
+// for a permission to dial that is on its way to a worker; permits never exceed `max_connections`.
+// The mutex is taken once per acquire and once per release and never held across a system call, a
+// callback or a post: what is to be done is collected under it and done after it.
+//
+// Lists, and when one moves:
+//   dialing   from the start of a dial until it succeeds (idle or busy) or fails (closed)
+//   busy      leased to an exchange; from idle or dialing, to idle or closed
+//   idle      per worker, last used first; watched by its worker, swept by age from the back
+//   queued    per worker, waiters without a dial, oldest first
+//   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
+//
+// Owner: PoolRegistry, and each WorkerPool that caches it. Thread: any, but a slot's connections and
+// waiters are touched by their own worker only. Ends empty (asserted), after it was retired.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/intrusive_list.h"
+#include "base/pending.h"
+#include "config/settings.h"
+#include "event/timer_wheel.h"
+#include "pool/flavor.h"
+#include "pool/lease.h"
+#include "pool/upstream_connection.h"
+#include "pool/waiter.h"
+#include "telemetry/close_reason.h"
+
+namespace penstock {
+
+struct HostKey {
+  std::string upstream;
+  std::string host;
+  std::uint16_t port = 0;
+  bool operator==(const HostKey&) const = default;
+};
+
+struct HostLimits {
+  std::uint32_t max_connections = 0;
+  std::uint32_t max_idle = 0;
+  std::uint32_t max_waiting = 0;
+  Limit idle_timeout;
+  bool reuse = true;
+};
+HostLimits host_limits(const PoolSettings& settings);
+
+// What /pools shows of one host.
+struct HostSnapshot {
+  HostKey key;
+  HostLimits limits;
+  std::uint32_t dialing = 0, idle = 0, busy = 0;
+  std::uint32_t waiting = 0;
+  Duration oldest_wait{};
+  std::uint64_t opened = 0;
+  std::uint64_t acquired_idle = 0, acquired_dialed = 0, acquired_queued = 0;
+  std::array<std::uint64_t, kCloseReasonCount> closed{};
+  std::string last_error;  // token of the last failed dial; empty: none
+};
+
+// The request got its place in the queue, or a dial of its own: `phase` says which.
+struct Waiting {
+  Pending pending;
+  Phase phase;
+};
+// The pool was retired between look-up and acquire: look it up again.
+struct Retired {};
+using AcquireOutcome = std::variant<Lease, Waiting, Error, Retired>;
+
+struct UpstreamMetrics;
+
+class HostPool {
+ public:
+  HostPool(HostKey key, const HostLimits& limits, std::uint64_t identity, std::size_t worker_count);
+  HostPool(const HostPool&) = delete;
+  HostPool& operator=(const HostPool&) = delete;
+  ~HostPool();
+
+  const HostKey& key() const { return key_; }
+
+  [[nodiscard]] AcquireOutcome acquire(WorkerPool& worker, const FlavorRef& flavor,
+                                      const DialLimits& dial_limits, AcquireHandler& handler);
+
+  // The limits and the identity of a new configuration; each worker's trim() must follow.
+  void set_limits(const HostLimits& limits, std::uint64_t identity);
+  // Closes those of this worker's idle connections that the limits or the identity exclude now
+  // (busy ones follow as they return), and starts the dials that raised limits allow.
+  void trim(WorkerPool& worker);
+  // Ends what this worker has here: idle connections and dials close. Its exchanges are gone.
+  void detach(WorkerPool& worker);
+
+  // True when nothing was held or waited for during `unused_for`, or was found so earlier: from then
+  // on every acquire() answers Retired.
+  bool retire_if_unused(MonotonicTime now, Duration unused_for);
+
+  HostSnapshot snapshot(MonotonicTime now) const;
+
+ private:
+  friend class Lease;
+  friend class Waiter;
+  friend class UpstreamConnection;
+  friend class WorkerPool;
+
+  using ConnectionList = IntrusiveList<UpstreamConnection>;
+  using WaiterList = IntrusiveList<Waiter>;
+
+  // Fires when the oldest idle connection of a worker has been idle for too long.
+  struct Sweep {
+    Sweep(HostPool& pool, WorkerPool& owner);
+    void on_due() { host.on_sweep(worker); }
+    HostPool& host;
+    WorkerPool& worker;
+    Deadline deadline;
+  };
+  // What one worker has here. Lists change under the mutex; the sweep is the worker's own.
+  struct Slot {
+    ConnectionList idle;
+    WaiterList queued;
+    WaiterList paired;
+    std::uint32_t queued_count = 0;
+    std::uint32_t grants_on_their_way = 0;
+    WorkerPool* worker = nullptr;
+    UpstreamMetrics* metrics = nullptr;
+    std::unique_ptr<Sweep> sweep;
+  };
+  // What is to be done once the mutex is free. Empty on the common way: nothing is allocated.
+  struct Next {
+    Waiter* deliver_to = nullptr;
+    UpstreamConnection* deliver = nullptr;
+    Waiter* tell_phase = nullptr;  // it was given a dial that is under way
+    std::vector<UpstreamConnection*> dials;  // to start
+    std::vector<WorkerPool*> grants;         // permissions to dial, to post
+    std::vector<UpstreamConnection*> ended;  // closed in the books: their streams close now
+  };
+
+  // Under the mutex.
+  void move_to(UpstreamConnection& connection, ConnectionState state);
+  Slot& slot_of(WorkerPool& worker);
+  UpstreamConnection* take_idle(Slot& slot, const Flavor& flavor);
+  void end(UpstreamConnection& connection, CloseReason reason, Next& next);
+  static Waiter* first_waiter(Slot& slot, const Flavor& flavor);
+  void finish_waiting(Waiter& waiter);
+  void pair(Waiter& waiter, UpstreamConnection& dial);
+  void find_waiter_for(UpstreamConnection& orphan, Next& next);
+  void use_permits(WorkerPool& own, Next& next);
+  std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
+  void place(UpstreamConnection& connection, Next& next);
+  void deliver(UpstreamConnection& connection, Waiter& waiter, Next& next);
+  void take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing);
+  bool unused() const { return permits_ == 0 && queued_count_ == 0; }
+
+  // With the mutex free.
+  void carry_out(Next& next, const Waiter* starting = nullptr);
+  void release(UpstreamConnection& connection);
+  void close(UpstreamConnection& connection, CloseReason reason);
+  void cancel(Waiter& waiter);
+  void on_dialed(UpstreamConnection& connection);
+  void on_dial_failed(UpstreamConnection& connection, const Error& error);
+  void on_grant(WorkerPool& worker);
+  void on_sweep(WorkerPool& worker);
+  void fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error);
+  static void fail(WaiterList& failing, const Error& error);
+  static void dispose(UpstreamConnection& connection);
+
+  // constant after construction
+  const HostKey key_;
+
+  // protected by mutex_
+  mutable std::mutex mutex_;
+  HostLimits limits_;
+  std::uint64_t identity_;
+  bool retired_ = false;
+  std::uint32_t permits_ = 0;  // dialing + idle + busy + grants on their way
+  std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0;
+  std::uint32_t queued_count_ = 0;
+  ConnectionList dialing_;
+  ConnectionList busy_;
+  std::vector<Slot> slots_;
+  MonotonicTime unused_since_ = kNever;
+  HostSnapshot totals_;  // the counters of it
+};
+
+}  // namespace penstock

@@ -1,0 +1,80 @@
+// One connection to an upstream, from the start of its dial to its close.
+//
+// Its state is the list of its HostPool that it stands in; HostPool::move_to() moves it, nothing
+// else does. While dialling it listens to its dial, while idle to its stream (a byte or an end of
+// file retires it), while busy the exchange that leases it does.
+//
+// Owner: the HostPool's lists. Thread: its worker's; another worker only ever links it, under the
+// HostPool's mutex. It ends in kClosed: its stream closes at once, its memory a turn later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/intrusive_list.h"
+#include "event/executor.h"
+#include "net/dialer.h"
+#include "pool/flavor.h"
+#include "telemetry/close_reason.h"
+
+namespace penstock {
+
+class HostPool;
+class Waiter;
+class WorkerPool;
+
+enum class ConnectionState : std::uint8_t { kDialing, kIdle, kBusy, kClosed };
+
+class UpstreamConnection final : public ListNode<>,
+                                 public DeferredDeletable,
+                                 private StreamHandler,
+                                 private DialHandler {
+ public:
+  // Starts in kDialing, holding a permit; HostPool lists it and calls start_dial().
+  UpstreamConnection(HostPool& host, WorkerPool& worker, FlavorRef flavor, const DialLimits& limits);
+  ~UpstreamConnection() override = default;
+
+  Stream& stream() { return *stream_; }
+  std::uint64_t id() const { return id_; }
+  const std::string& address() const { return address_; }
+  // Exchanges that leased it, the present one included; above 1 it is a reused one.
+  std::uint64_t requests() const { return requests_; }
+  const DialTimes& dial_times() const { return dial_times_; }
+  bool tls_resumed() const { return tls_resumed_; }
+  ConnectionState state() const { return state_; }
+  HostPool& host() { return host_; }
+
+ private:
+  friend class HostPool;
+
+  void start_dial();
+
+  void on_dial_phase(Phase phase) override;
+  void on_dialed(Dialed dialed) override;
+  void on_dial_failed(Error error, DialTimes times) override;
+  void on_readable() override;  // only while idle
+  void on_writable() override {}
+
+  // constant after construction
+  HostPool& host_;
+  WorkerPool& worker_;
+  const FlavorRef flavor_;
+  const DialLimits dial_limits_;
+  const std::uint64_t id_;
+  const MonotonicTime created_;
+
+  // state
+  ConnectionState state_ = ConnectionState::kDialing;
+  Phase dial_phase_ = Phase::kResolve;
+  Waiter* waiter_ = nullptr;  // borrowed: the one this dial is for; of the same worker
+  Pending dial_;                      // the dial itself, while kDialing
+  std::unique_ptr<Stream> stream_;
+  DialTimes dial_times_;
+  std::string address_;
+  bool tls_resumed_ = false;
+  std::uint64_t requests_ = 0;
+  MonotonicTime idle_since_ = kNever;
+};
+
+}  // namespace penstock

@@ -1,0 +1,102 @@
+#include "pool/worker_pool.h"
+
+#include <cassert>
+#include <chrono>
+
+namespace penstock {
+
+namespace {
+
+// Hosts without connections or waiters for so long are forgotten: a forward proxy meets endless
+// names.
+constexpr Duration kUnusedFor = std::chrono::seconds(60);
+constexpr Duration kForgetInterval = std::chrono::seconds(10);
+
+std::shared_ptr<const DialTarget> make_target(const AcquireRequest& request) {
+  const Destination::Dial dial = request.destination.dial(request.choice);
+  auto target = std::make_shared<DialTarget>();
+  target->host = dial.host;
+  target->port = dial.port;
+  target->unix_path = dial.unix_path;
+  if (request.choice.tls) {
+    target->tls = request.tls;
+    target->server_name = request.destination.server_name(request.choice);
+    target->authority_port = request.choice.port;
+  }
+  target->tcp_keepalive = request.policy.pool.tcp_keepalive;
+  return target;
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside& outside)
+    : index_(index),
+      registry_(registry),
+      outside_(outside),
+      forget_unused_(outside.timers, Delegate<void()>::to<&WorkerPool::forget_unused>(*this)),
+      last_connection_id_(static_cast<std::uint64_t>(index) << 48U) {
+  assert(index < registry.worker_count());
+}
+
+WorkerPool::~WorkerPool() { assert(hosts_.empty()); }
+
+AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler& handler) {
+  const TimeoutSettings& timeouts = request.policy.timeouts;
+  const DialLimits limits{timeouts.resolve, timeouts.connect, timeouts.tls_handshake};
+  const HostKeyView key{request.upstream, request.choice.host, request.choice.port};
+  for (;;) {
+    Host& host = host_for(key);
+    AcquireOutcome outcome = host.pool->acquire(*this, flavor_for(host, request), limits, handler);
+    if (!std::holds_alternative<Retired>(outcome)) return outcome;
+    host.pool->detach(*this);
+    hosts_.erase(hosts_.find(key));
+  }
+}
+
+WorkerPool::Host& WorkerPool::host_for(const HostKeyView& key) {
+  if (const auto it = hosts_.find(key); it != hosts_.end()) return it->second;
+  std::shared_ptr<HostPool> pool = registry_.find_or_create(key);
+  if (!forget_unused_.armed()) forget_unused_.arm(now() + kForgetInterval);
+  const HostKey owned = pool->key();
+  return hosts_.emplace(owned, Host{std::move(pool), {}}).first->second;
+}
+
+const FlavorRef& WorkerPool::flavor_for(Host& host, const AcquireRequest& request) {
+  for (const FlavorRef& flavor : host.flavors) {
+    if (flavor->identity == request.identity && flavor->tls == request.choice.tls) return flavor;
+  }
+  Flavor flavor{request.identity, request.choice.tls, make_target(request)};
+  return host.flavors.emplace_back(std::make_shared<const Flavor>(std::move(flavor)));
+}
+
+void WorkerPool::on_reconfigured() {
+  for (auto& [key, host] : hosts_) {
+    host.flavors.clear();  // made again with the new settings at the next acquire
+    host.pool->trim(*this);
+  }
+}
+
+void WorkerPool::shut_down() {
+  for (auto& [key, host] : hosts_) {
+    host.pool->detach(*this);
+    registry_.remove(*host.pool);
+  }
+  hosts_.clear();
+  forget_unused_.cancel();
+}
+
+void WorkerPool::forget_unused() {
+  for (auto it = hosts_.begin(); it != hosts_.end();) {
+    HostPool& pool = *it->second.pool;
+    if (pool.retire_if_unused(now(), kUnusedFor)) {
+      pool.detach(*this);
+      registry_.remove(pool);
+      it = hosts_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  if (!hosts_.empty()) forget_unused_.arm(now() + kForgetInterval);
+}
+
+}  // namespace penstock

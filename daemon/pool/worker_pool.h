@@ -1,0 +1,83 @@
+// One worker's way to the pools: acquire() for its exchanges, and what the pools need of the worker.
+//
+// Owner: the Worker. Thread: its loop's. shut_down() before it ends: by then no exchange waits or
+// holds a lease; idle connections and dials are closed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "config/destination.h"
+#include "config/settings.h"
+#include "event/clock.h"
+#include "event/executor.h"
+#include "event/timer_wheel.h"
+#include "net/dialer.h"
+#include "pool/host_pool.h"
+#include "pool/registry.h"
+#include "telemetry/metrics.h"
+
+namespace penstock {
+
+// Where a request goes and under which policy; borrowed for the call.
+struct AcquireRequest {
+  std::string_view upstream;  // its name
+  const Destination& destination;
+  const Destination::Choice& choice;
+  std::uint64_t identity = 0;
+  const UpstreamPolicy& policy;
+  const std::shared_ptr<const TlsClientContext>& tls;
+};
+
+class WorkerPool {
+ public:
+  struct Outside {
+    Executor& executor;
+    const Clock& clock;
+    TimerWheel& timers;
+    Dialer& dialer;
+    WorkerMetrics& metrics;
+  };
+  WorkerPool(std::size_t index, PoolRegistry& registry, const Outside& outside);
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+  ~WorkerPool();
+
+  // A connection that is idle; or a place in the queue or a dial; or why neither (queue full).
+  [[nodiscard]] AcquireOutcome acquire(const AcquireRequest& request, AcquireHandler& handler);
+
+  // The registry has applied a new configuration: closes what it excludes.
+  void on_reconfigured();
+  void shut_down();
+
+  std::size_t index() const { return index_; }
+  MonotonicTime now() const { return outside_.clock.now(); }
+  TimerWheel& timers() { return outside_.timers; }
+  Executor& executor() { return outside_.executor; }
+  Dialer& dialer() { return outside_.dialer; }
+  WorkerMetrics& metrics() { return outside_.metrics; }
+  // Unique in the process: the worker's number in the upper bits.
+  std::uint64_t next_connection_id() { return ++last_connection_id_; }
+
+ private:
+  struct Host {
+    std::shared_ptr<HostPool> pool;
+    std::vector<FlavorRef> flavors;  // one, but for a host that is reached with and without TLS
+  };
+
+  Host& host_for(const HostKeyView& key);
+  static const FlavorRef& flavor_for(Host& host, const AcquireRequest& request);
+  void forget_unused();
+
+  const std::size_t index_;
+  PoolRegistry& registry_;
+  Outside outside_;
+  std::unordered_map<HostKey, Host, HostKeyHash, HostKeyEqual> hosts_;
+  Deadline forget_unused_;
+  std::uint64_t last_connection_id_;
+};
+
+}  // namespace penstock
