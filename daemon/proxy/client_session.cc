@@ -1,0 +1,230 @@
+#include "proxy/client_session.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <chrono>
+
+#include "proxy/exchange.h"
+#include "proxy/proxy.h"
+
+namespace penstock {
+
+namespace {
+
+// Our own responses must not be lost to a reset that unread input causes: after the last response
+// the writing side is shut and so much input, for so long, is discarded before the close.
+constexpr std::uint32_t kMaxDiscardedBytes = 1024 * 1024;
+constexpr Duration kMaxLinger = std::chrono::seconds(2);
+
+// How long a drain waits for the first request of a connection that was opened before it.
+constexpr Duration kFirstRequestInDrain = std::chrono::milliseconds(500);
+
+}  // namespace
+
+ClientSession::ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint,
+                             const SocketAddress& peer)
+    : proxy_(proxy),
+      endpoint_(std::move(endpoint)),
+      client_address_(peer.to_string()),
+      stream_(std::move(stream)),
+      input_(proxy.blocks()),
+      output_(proxy.blocks()),
+      deadline_(proxy.timers(), Delegate<void()>::to<&ClientSession::on_deadline>(*this)) {
+  endpoint_->metrics->client_connections.add(1);
+  stream_->set_handler(this);
+  if (const Limit& idle = proxy_.client_settings().idle_timeout) deadline_.arm(proxy_.now() + *idle);
+}
+
+ClientSession::~ClientSession() {
+  assert(exchange_ == nullptr);
+  endpoint_->metrics->client_connections.add(-1);
+}
+
+// Input
+
+void ClientSession::on_readable() {
+  switch (state_) {
+    case State::kIdle:
+    case State::kActive:
+      if (!read_some()) return;
+      if (state_ == State::kActive) {
+        exchange_->on_client_input();
+      } else {
+        serve();
+      }
+      return;
+    case State::kLingering: discard_input(); return;
+    case State::kEnded: return;
+  }
+}
+
+bool ClientSession::read_some() {
+  if (state_ == State::kIdle) {
+    input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1));
+  }
+  const std::span<char> space = input_.prepare();
+  if (space.empty()) {
+    stream_->pause_read(PauseReason::kBackpressure);
+    return false;
+  }
+  const IoResult result = stream_->read(space);
+  switch (result.status) {
+    case IoStatus::kOk: input_.commit(result.bytes); return true;
+    case IoStatus::kWouldBlock: input_.release_if_empty(); return false;
+    case IoStatus::kEof:
+    case IoStatus::kError: client_left(); return false;
+  }
+  return false;
+}
+
+void ClientSession::input_consumed() {
+  if (!input_.full()) stream_->resume_read(PauseReason::kBackpressure);
+}
+
+// Requests that the client sent ahead are served in a loop, not in a recursion.
+void ClientSession::serve() {
+  if (serving_) return;
+  serving_ = true;
+  while (state_ == State::kIdle && !input_.empty()) {
+    state_ = State::kActive;
+    fresh_ = false;
+    exchange_ = proxy_.take_exchange();
+    exchange_->begin(*this);
+    exchange_->on_client_input();
+  }
+  serving_ = false;
+  if (state_ != State::kIdle) return;
+  input_.release_if_empty();
+  output_.release_if_empty();
+}
+
+// Output
+
+bool ClientSession::send(std::span<const std::string_view> pieces) {
+  constexpr std::size_t kMaxPieces = 4;
+  assert(pieces.size() < kMaxPieces);
+  std::array<std::string_view, kMaxPieces> all;
+  std::size_t count = 0;
+  if (!output_.empty()) all[count++] = output_.readable();
+  for (const std::string_view piece : pieces) all[count++] = piece;
+  if (count == 0) return true;
+  const IoResult result = stream_->write(std::span<const std::string_view>(all.data(), count));
+  if (result.status == IoStatus::kError || result.status == IoStatus::kEof) return false;
+  std::size_t sent = result.status == IoStatus::kOk ? result.bytes : 0;
+  const std::size_t from_output = std::min(sent, output_.size());
+  output_.consume(from_output);
+  sent -= from_output;
+  for (std::string_view piece : pieces) {
+    const std::size_t from_piece = std::min(sent, piece.size());
+    sent -= from_piece;
+    output_.append(piece.substr(from_piece));
+  }
+  blocked_ = !output_.empty();
+  return true;
+}
+
+void ClientSession::on_writable() {
+  if (state_ != State::kActive) return;
+  if (flush()) {
+    exchange_->on_client_writable();
+  } else {
+    client_left();
+  }
+}
+
+// Ends
+
+void ClientSession::exchange_finished(After after) {
+  proxy_.give_back(std::move(exchange_));
+  switch (after) {
+    case After::kNextRequest:
+      if (proxy_.draining()) {
+        start_lingering();
+        return;
+      }
+      state_ = State::kIdle;
+      if (const Limit& idle = proxy_.client_settings().idle_timeout) deadline_.arm(proxy_.now() + *idle);
+      input_consumed();
+      serve();
+      return;
+    case After::kLinger: start_lingering(); return;
+    case After::kAbort:
+      stream_->abort();
+      end();
+      return;
+  }
+}
+
+void ClientSession::start_lingering() {
+  state_ = State::kLingering;
+  stream_->shutdown_write();
+  input_.clear();
+  input_.release_if_empty();
+  output_.release_if_empty();
+  stream_->resume_read(PauseReason::kBackpressure);
+  deadline_.arm(proxy_.now() + kMaxLinger);
+}
+
+void ClientSession::discard_input() {
+  std::array<char, 16 * 1024> discarded;
+  const IoResult result = stream_->read(discarded);
+  switch (result.status) {
+    case IoStatus::kWouldBlock: return;
+    case IoStatus::kOk:
+      discarded_bytes_ += static_cast<std::uint32_t>(result.bytes);
+      if (discarded_bytes_ > kMaxDiscardedBytes) end();
+      return;
+    case IoStatus::kEof:
+    case IoStatus::kError: end(); return;
+  }
+}
+
+void ClientSession::on_deadline() {
+  switch (state_) {
+    case State::kIdle:
+    case State::kLingering: end(); return;
+    case State::kActive:  // left armed when the request came: the exchange has limits of its own
+    case State::kEnded: return;
+  }
+}
+
+void ClientSession::client_left() {
+  switch (state_) {
+    case State::kActive: exchange_->on_client_left(); return;
+    case State::kIdle:
+    case State::kLingering: end(); return;
+    case State::kEnded: return;
+  }
+}
+
+void ClientSession::begin_drain() {
+  if (state_ != State::kIdle) return;
+  if (read_some()) {
+    serve();
+  } else if (state_ == State::kIdle) {
+    fresh_ ? deadline_.arm(proxy_.now() + kFirstRequestInDrain) : end();
+  }
+}
+
+void ClientSession::abort() {
+  switch (state_) {
+    case State::kActive: exchange_->on_shutdown(); return;
+    case State::kIdle:
+    case State::kLingering: end(); return;
+    case State::kEnded: return;
+  }
+}
+
+void ClientSession::end() {
+  state_ = State::kEnded;
+  deadline_.cancel();
+  stream_.reset();
+  input_.clear();
+  input_.release_if_empty();
+  output_.clear();
+  output_.release_if_empty();
+  proxy_.session_ended(*this);
+}
+
+}  // namespace penstock

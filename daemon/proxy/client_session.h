@@ -1,0 +1,92 @@
+// One client connection: its stream, the bytes that came and were not parsed yet, the bytes that
+// are on their way out, and the exchange that is under way.
+//
+// Requests of one connection are served one after the other; what a client sends ahead waits in the
+// input buffer. Between requests the session holds no buffer, no parser and no exchange.
+//
+// Owner: the Proxy's list of sessions. Thread: its worker's. It ends when the client leaves or is
+// sent away: it takes itself out of the list and is deleted on a later turn.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "base/intrusive_list.h"
+#include "event/executor.h"
+#include "event/timer_wheel.h"
+#include "net/stream.h"
+#include "proxy/endpoint.h"
+
+namespace penstock {
+
+class Exchange;
+class Proxy;
+
+class ClientSession final : public ListNode<>, public DeferredDeletable, private StreamHandler {
+ public:
+  ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint, const SocketAddress& peer);
+  ~ClientSession() override;
+
+  const Endpoint& endpoint() const { return *endpoint_; }
+  const std::string& client_address() const { return client_address_; }
+
+  // For the exchange.
+  Buffer& input() { return input_; }
+  // Called after bytes were taken from input(): reading goes on if it stood still for lack of room.
+  void input_consumed();
+  Buffer& output() { return output_; }
+  // Sends output() and then the pieces; what the client does not take now is kept in output(),
+  // which must have room for it. False when the connection is gone.
+  bool send(std::span<const std::string_view> pieces);
+  bool flush() { return send({}); }
+  // The client took less than it was sent; on_client_writable() follows when it takes more.
+  bool output_blocked() const { return blocked_; }
+
+  // What becomes of the connection once its exchange is over: it serves the next request; or it
+  // closes so that the client can still read the response; or it is cut.
+  enum class After : std::uint8_t { kNextRequest, kLinger, kAbort };
+  // Last call of an exchange, which is given back to the Proxy's pool in it.
+  void exchange_finished(After after);
+
+  // Draining: a request that has come already is still served; otherwise an idle connection closes,
+  // a new one that has not spoken yet a moment later, a busy one after its exchange.
+  void begin_drain();
+  // Cuts the connection, whatever is under way.
+  void abort();
+
+ private:
+  enum class State : std::uint8_t { kIdle, kActive, kLingering, kEnded };
+
+  void on_readable() override;
+  void on_writable() override;
+  void on_deadline();
+
+  bool read_some();
+  void serve();
+  void discard_input();
+  void start_lingering();
+  void client_left();
+  void end();
+
+  // borrowed: outlives us
+  Proxy& proxy_;
+
+  const EndpointRef endpoint_;
+  const std::string client_address_;
+  std::unique_ptr<Stream> stream_;
+  Buffer input_;
+  Buffer output_;
+  std::unique_ptr<Exchange> exchange_;  // while kActive
+  Deadline deadline_;                   // of the idle time and of lingering
+  State state_ = State::kIdle;
+  bool fresh_ = true;                   // no request came yet
+  bool blocked_ = false;                // the last write came back short
+  bool serving_ = false;                // serve() is on the stack
+  std::uint32_t discarded_bytes_ = 0;
+};
+
+}  // namespace penstock

@@ -1,0 +1,378 @@
+#include "proxy/exchange.h"
+
+#include <array>
+#include <cassert>
+
+#include "config/values.h"
+#include "proxy/local_reply.h"
+#include "proxy/proxy.h"
+
+namespace penstock {
+
+namespace {
+
+ParseLimits request_limits(const ClientSettings& settings) {
+  return {.max_head_bytes = settings.max_header_size, .max_fields = settings.max_header_fields};
+}
+
+Error to_error(const ParseFault& fault, ErrorSource source) {
+  return {.code = fault.code, .source = source, .status = fault.status, .detail = std::string(fault.reason)};
+}
+
+}  // namespace
+
+Exchange::Exchange(Proxy& proxy)
+    : proxy_(proxy),
+      table_(proxy.table()),
+      request_parser_(request_limits(proxy.client_settings())),
+      response_parser_(ParseLimits{}),
+      upstream_output_(proxy.blocks()),
+      upstream_input_(proxy.blocks()),
+      deadline_(proxy.timers(), Delegate<void()>::to<&Exchange::on_deadline>(*this)) {}
+
+Exchange::~Exchange() { assert(session_ == nullptr); }
+
+// The head
+
+void Exchange::begin(ClientSession& session) {
+  session_ = &session;
+  id_ = proxy_.next_request_id();
+  started_ = proxy_.wall_now();
+}
+
+void Exchange::on_client_input() {
+  switch (request_state_) {
+    case RequestState::kHead: read_head(); break;
+    case RequestState::kBody:
+      if (lease_) pump_request();
+      break;
+    case RequestState::kDone: break;  // the next request waits in the session's input
+  }
+  settle();
+}
+
+void Exchange::read_head() {
+  Buffer& input = session_->input();
+  const ParseStep step = request_parser_.next(input.readable(), request_);
+  input.consume(step.consumed);
+  switch (step.event) {
+    case ParseEvent::kNeedMore:
+      if (request_parser_.idle() && input.empty()) {  // an empty line before the request
+        finish(ClientSession::After::kNextRequest);
+      } else if (!clocks_.running(LimitKind::kHeader)) {
+        start_clock(LimitKind::kHeader);
+      }
+      return;
+    case ParseEvent::kFault:
+      fail(to_error(request_parser_.fault(), ErrorSource::kDownstream));
+      return;
+    case ParseEvent::kHead:
+      clocks_.stop(LimitKind::kHeader);
+      timeline_.head_read = proxy_.now();
+      serve_head();
+      return;
+    case ParseEvent::kBody:
+    case ParseEvent::kEnd: assert(false); return;
+  }
+}
+
+void Exchange::serve_head() {
+  const Endpoint& endpoint = session_->endpoint();
+  keep_client_ = request_.keep_alive && request_.version == HttpVersion::k11;
+  request_state_ = RequestState::kBody;
+  const bool no_body = request_.framing.kind == FramingKind::kNone ||
+                       (request_.framing.kind == FramingKind::kLength && request_.framing.length == 0);
+  if (no_body) {
+    const ParseStep end = request_parser_.next({}, request_);
+    assert(end.event == ParseEvent::kEnd);
+    if (end.event == ParseEvent::kEnd) request_state_ = RequestState::kDone;
+  }
+  auto routed = route_request(*table_, {endpoint.settings, endpoint.local}, request_, proxy_.pseudonym(), route_);
+  if (!routed) {
+    fail(std::move(routed).error());
+    return;
+  }
+  routed_ = true;
+  start_clock(LimitKind::kTotal);
+  acquire();
+}
+
+// A connection
+
+void Exchange::acquire() {
+  const Upstream& upstream = *route_.upstream;
+  const AcquireRequest request{.upstream = upstream.settings->name,
+                               .destination = upstream.destination,
+                               .choice = route_.choice,
+                               .identity = upstream.identity,
+                               .policy = policy(),
+                               .tls = upstream.tls};
+  AcquireOutcome outcome = proxy_.pool().acquire(request, *this);
+  if (auto* lease = std::get_if<Lease>(&outcome)) {
+    use(std::move(*lease));
+  } else if (auto* waiting = std::get_if<Waiting>(&outcome)) {
+    acquire_ = std::move(waiting->pending);
+    acquire_phase_ = waiting->phase;
+    timeline_.enter(acquire_phase_, proxy_.now());
+    if (acquire_phase_ == Phase::kQueue) start_clock(LimitKind::kQueue);
+  } else {
+    fail(std::move(std::get<Error>(outcome)));
+  }
+}
+
+void Exchange::on_dial_phase(Phase phase) {
+  leave_acquire_phase();
+  acquire_phase_ = phase;
+  timeline_.enter(phase, proxy_.now());
+  settle();
+}
+
+void Exchange::on_acquired(Lease lease) {
+  leave_acquire_phase();
+  acquire_.reset();
+  use(std::move(lease));
+  settle();
+}
+
+void Exchange::on_acquire_failed(Error error) {
+  leave_acquire_phase();
+  acquire_.reset();
+  fail(std::move(error));
+  settle();
+}
+
+void Exchange::leave_acquire_phase() {
+  timeline_.leave(acquire_phase_, proxy_.now());
+  clocks_.stop(LimitKind::kQueue);
+}
+
+void Exchange::use(Lease lease) {
+  lease_ = std::move(lease);
+  ++attempts_;
+  connection_id_ = lease_->id();
+  connection_requests_ = lease_->requests();
+  upstream_address_ = lease_->address();
+  lease_->stream().set_handler(this);
+  start_request();
+}
+
+// Limits
+
+std::optional<Phase> Exchange::current_phase() const {
+  if (!routed_) return std::nullopt;
+  if (acquire_ != nullptr) return acquire_phase_;
+  if (response_state_ != ResponseState::kAwaited) return Phase::kReceive;
+  return request_sent_ ? Phase::kAwaitHead : Phase::kSend;
+}
+
+const Limit& Exchange::limit_value(LimitKind kind) const {
+  const ClientSettings& client = table_->config().client;
+  switch (kind) {
+    case LimitKind::kHeader: return client.header_timeout;
+    case LimitKind::kClientBodyStall: return client.body_stall;
+    case LimitKind::kClientWriteStall: return client.write_stall;
+    case LimitKind::kQueue: return policy().timeouts.queue;
+    case LimitKind::kWriteStall: return policy().timeouts.write_stall;
+    case LimitKind::kResponseHeader: return policy().timeouts.response_header;
+    case LimitKind::kBodyStall: return policy().timeouts.body_stall;
+    case LimitKind::kTotal: return policy().timeouts.total;
+  }
+  return client.header_timeout;
+}
+
+void Exchange::start_clock(LimitKind kind) { clocks_.start(kind, proxy_.now(), limit_value(kind)); }
+
+void Exchange::on_deadline() {
+  if (session_ == nullptr) return;  // left armed by the request before
+  fired_limit_ = clocks_.expired(proxy_.now());
+  if (const auto kind = fired_limit_) {
+    fail(limit_error(*kind, current_phase().value_or(Phase::kQueue)));
+  }
+  settle();
+}
+
+// The last statement of every entry. Nothing of this exchange may be touched after it.
+void Exchange::settle() {
+  if (!finished_) {
+    deadline_.arm(clocks_.earliest());
+    return;
+  }
+  ClientSession& session = *session_;
+  const ClientSession::After after = *finished_;
+  write_record();
+  reset();
+  session.exchange_finished(after);
+}
+
+// Ends
+
+void Exchange::on_client_left() {
+  fail({.code = ErrorCode::kClientAborted,
+        .source = ErrorSource::kDownstream,
+        .phase = current_phase(),
+        .detail = "the client closed its connection"});
+  settle();
+}
+
+void Exchange::on_shutdown() {
+  fail({.code = ErrorCode::kProxyInternalResponse,
+        .source = ErrorSource::kInternal,
+        .phase = current_phase(),
+        .detail = "the proxy is shutting down"});
+  if (!finished_) finish(ClientSession::After::kAbort);
+  settle();
+}
+
+void Exchange::fail(Error error) {
+  if (finished_) return;
+  if (!error.phase) error.phase = current_phase();
+  error_ = std::move(error);
+  acquire_.reset();
+  const bool client_gone = error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout;
+  drop_connection(client_gone                    ? CloseReason::kClientAbort
+                  : !error_->limit_key.empty() ? CloseReason::kTimeout
+                                               : CloseReason::kError);
+  warn_of_default_limit();
+  const bool head_sent = response_state_ != ResponseState::kAwaited;
+  if (client_gone || head_sent) {
+    finish(ClientSession::After::kAbort);  // a response that is cut short must look cut short
+    return;
+  }
+  reply_locally();
+}
+
+void Exchange::reply_locally() {
+  const bool http_fault = error_->code == ErrorCode::kHttpRequestError;
+  keep_client_ = keep_client_ && request_state_ == RequestState::kDone && !http_fault && !proxy_.draining();
+  status_ = status_of(*error_);
+  status_source_ = StatusSource::kProxy;
+  const LocalReply reply{.error = *error_,
+                         .timeline = timeline_,
+                         .now = proxy_.now(),
+                         .request_id = id_,
+                         .limit_value = limit_text(),
+                         .spent = spent_on_limit(),
+                         .json = prefers_json(request_),
+                         .head_only = request_.method == Method::kHead,
+                         .keep_alive = keep_client_,
+                         .date = proxy_.http_date()};
+  clocks_.stop_all();
+  const std::string bytes = format_local_reply(reply);
+  session_->output().set_max_bytes(session_->output().size() + bytes.size() + Buffer::kDefaultMaxBytes);
+  response_state_ = ResponseState::kDone;
+  const std::string_view piece = bytes;
+  if (send_downstream(std::span(&piece, 1))) finish_if_delivered();
+}
+
+// The value of the limit that ended this request: ours, or one of a dial's phases.
+std::string Exchange::limit_text() const {
+  const Limit* limit = nullptr;
+  if (fired_limit_) {
+    limit = &limit_value(*fired_limit_);
+  } else if (routed_) {
+    const TimeoutSettings& timeouts = policy().timeouts;
+    if (error_->limit_key == "timeouts.resolve") limit = &timeouts.resolve;
+    if (error_->limit_key == "timeouts.connect") limit = &timeouts.connect;
+    if (error_->limit_key == "timeouts.tls_handshake") limit = &timeouts.tls_handshake;
+  }
+  return limit != nullptr && *limit ? format_duration(**limit) : std::string();
+}
+
+Duration Exchange::spent_on_limit() const {
+  if (fired_limit_) return proxy_.now() - clocks_.started(*fired_limit_);
+  return error_->phase ? timeline_.spent(*error_->phase, proxy_.now()) : Duration::zero();
+}
+
+// A limit that nobody chose ended a request: the operator should know its name.
+void Exchange::warn_of_default_limit() {
+  constexpr std::array<std::string_view, 8> kKeys = {"timeouts.queue", "timeouts.resolve", "timeouts.connect", "timeouts.tls_handshake",
+                                                     "timeouts.write_stall", "timeouts.response_header", "timeouts.body_stall", "timeouts.total"};
+  if (!routed_) return;
+  for (std::size_t i = 0; i < kKeys.size(); ++i) {
+    if (error_->limit_key != kKeys[i] || (policy().timeouts_set >> i & 1U) != 0) continue;
+    const std::string& name = route_.upstream->settings->name;
+    proxy_.log().write_limited(LogLevel::kWarning, name, "a default time limit ended a request: set it for this upstream",
+                               proxy_.now(), {{"upstream", name}, {"key", kKeys[i]}});
+  }
+}
+
+void Exchange::drop_connection(CloseReason reason) {
+  if (!lease_) return;
+  close_reason_ = reason;
+  lease_.close(reason);
+}
+
+void Exchange::finish(ClientSession::After after) {
+  const MonotonicTime now = proxy_.now();
+  timeline_.leave_all(now);
+  timeline_.finished = now;
+  finished_ = after;
+}
+
+void Exchange::write_record() {
+  if (timeline_.head_read == kNever && !error_) return;  // no request came
+  ExchangeRecord record{.timeline = timeline_};
+  record.ts = started_;
+  record.id = id_;
+  record.listener = session_->endpoint().name;
+  record.client = session_->client_address();
+  record.method = request_.method_name;
+  if (timeline_.head_read != kNever) {
+    record.form = route_.form == TargetForm::kAbsolute ? Form::kAbsolute : Form::kOrigin;
+    record.protocol = request_.version == HttpVersion::k11 ? "HTTP/1.1" : "HTTP/1.0";
+    record.request_bytes = request_bytes_;
+  }
+  record.host = route_.authority.host;
+  if (routed_) {
+    record.host = route_.host_field;
+    record.path = route_.path;
+    record.upstream = route_.upstream->settings->name;
+  }
+  const bool client_left = error_ && error_->code == ErrorCode::kClientAborted;
+  record.status = client_left && status_ == 0 ? 499 : status_;
+  record.status_source = status_source_;
+  if (error_) {
+    record.error = error_->code;
+    record.error_phase = error_->phase;
+    record.error_limit = error_->limit_key;
+  }
+  if (status_source_ != StatusSource::kNone) record.response_bytes = response_bytes_;
+  record.address = upstream_address_;
+  record.conn_id = connection_id_;
+  record.conn_requests = static_cast<std::uint32_t>(connection_requests_);
+  record.reused = connection_requests_ > 1;
+  record.attempts = attempts_;
+  record.close_reason = close_reason_;
+  if (const Field* traceparent = request_.fields.find(FieldId::kTraceparent)) record.traceparent = traceparent->value;
+  proxy_.write_record(record);
+}
+
+void Exchange::reset() {
+  session_ = nullptr;
+  route_.upstream = nullptr;
+  route_.authority.host.clear();
+  request_parser_.reset();
+  request_.clear();
+  response_.clear();
+  upstream_output_.clear();
+  upstream_output_.release_if_empty();
+  upstream_input_.clear();
+  upstream_input_.release_if_empty();
+  request_state_ = RequestState::kHead;
+  response_state_ = ResponseState::kAwaited;
+  routed_ = request_sent_ = upstream_write_failed_ = keep_client_ = false;
+  finished_.reset();
+  timeline_ = {};
+  clocks_.stop_all();
+  error_.reset();
+  fired_limit_.reset();
+  status_ = 0;
+  status_source_ = StatusSource::kNone;
+  request_bytes_ = response_bytes_ = 0;
+  attempts_ = 0;
+  connection_id_ = connection_requests_ = 0;
+  upstream_address_.clear();
+  close_reason_.reset();
+}
+
+}  // namespace penstock

@@ -1,0 +1,164 @@
+// One request and its response, from the first byte of the request to the record in the log.
+//
+// The steps, in the order in which a request meets them, and the files that hold them:
+//   exchange.cc           begin, the head, the route, a connection; the limits; the end
+//   exchange_request.cc   the request to the upstream
+//   exchange_response.cc  the response to the client
+//
+// Request and response move independently: a response may be over before its request is. Each has a
+// small state of its own, and a connection is used again only when both are done.
+//
+// Every entry (a readable stream, a pool's callback, the deadline) ends with settle(): there, and
+// nowhere else, the one deadline is armed or a finished exchange hands itself back.
+//
+// Owner: the ClientSession while it serves a request, else the Proxy's spare ones. Thread: the
+// worker's. Reused: what it holds keeps its capacity, so that a request allocates nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "event/timer_wheel.h"
+#include "http/head.h"
+#include "http/parser.h"
+#include "net/stream.h"
+#include "pool/waiter.h"
+#include "pool/worker_pool.h"
+#include "proxy/client_session.h"
+#include "proxy/limit_clocks.h"
+#include "proxy/router.h"
+#include "telemetry/close_reason.h"
+#include "telemetry/exchange_record.h"
+#include "telemetry/timeline.h"
+
+namespace penstock {
+
+class Proxy;
+
+class Exchange final : public DeferredDeletable, private AcquireHandler, private StreamHandler {
+ public:
+  explicit Exchange(Proxy& proxy);
+  ~Exchange() override;
+
+  // Whether its sizes are those of this configuration.
+  bool made_for(const RoutingTable& table) const { return table_.get() == &table; }
+
+  // Entries from the session.
+  void begin(ClientSession& session);
+  void on_client_input();     // there is more in session.input()
+  void on_client_writable();  // the client took some of session.output()
+  void on_client_left();      // it closed or reset its connection
+  void on_shutdown();         // the grace is over
+
+ private:
+  enum class RequestState : std::uint8_t { kHead, kBody, kDone };
+  enum class ResponseState : std::uint8_t { kAwaited, kBody, kDone };
+
+  // Entries from the pool, the upstream's stream and the deadline.
+  void on_acquired(Lease lease) override;
+  void on_acquire_failed(Error error) override;
+  void on_dial_phase(Phase phase) override;
+  void on_readable() override;
+  void on_writable() override;
+  void on_deadline();
+  void settle();
+
+  // exchange.cc
+  void read_head();
+  void serve_head();
+  void acquire();
+  void use(Lease lease);
+  void leave_acquire_phase();
+  std::optional<Phase> current_phase() const;
+  const UpstreamPolicy& policy() const { return route_.upstream->settings->policy; }
+  const Limit& limit_value(LimitKind kind) const;
+  std::string limit_text() const;
+  Duration spent_on_limit() const;
+  void start_clock(LimitKind kind);
+  void fail(Error error);
+  void reply_locally();
+  void warn_of_default_limit();
+  void drop_connection(CloseReason reason);
+  void finish(ClientSession::After after);
+  void write_record();
+  void reset();
+
+  // exchange_request.cc
+  void start_request();
+  void pump_request();
+  void add_request_body(std::string_view piece);
+  void end_request_body();
+  bool write_upstream(std::span<const std::string_view> pieces);
+  void on_upstream_write_failed();
+  void on_request_sent();
+
+  // exchange_response.cc
+  void receive();
+  void pump_response();
+  void on_response_head();
+  void on_informational_head();
+  void on_final_head();
+  BodyFraming downstream_framing() const;
+  void add_response_body(std::string_view piece);
+  void on_response_end();
+  void give_connection_back();
+  void on_upstream_eof();
+  void on_upstream_error();
+  bool send_downstream(std::span<const std::string_view> pieces);
+  void on_downstream_progress();
+  void finish_if_delivered();
+
+  // borrowed: outlive us
+  Proxy& proxy_;
+  ClientSession* session_ = nullptr;  // null while spare
+
+  // owned, with what they keep from request to request
+  std::shared_ptr<const RoutingTable> table_;
+  RequestParser request_parser_;
+  ResponseParser response_parser_;
+  RequestHead request_;
+  ResponseHead response_;
+  Route route_;
+  Buffer upstream_output_;
+  Buffer upstream_input_;
+  Deadline deadline_;
+
+  // state of this request
+  Pending acquire_;
+  Phase acquire_phase_ = Phase::kQueue;  // while acquire_ is held
+  Lease lease_;
+  RequestState request_state_ = RequestState::kHead;
+  ResponseState response_state_ = ResponseState::kAwaited;
+  BodyFraming upstream_framing_;    // of the request as we send it
+  BodyFraming downstream_framing_;  // of the response as we send it
+  bool routed_ = false;
+  bool request_sent_ = false;          // the last byte of the request is with the kernel
+  bool upstream_write_failed_ = false;
+  bool keep_client_ = false;
+  std::optional<ClientSession::After> finished_;
+
+  // for the record
+  Timeline timeline_;
+  LimitClocks clocks_;
+  WallTime started_{};
+  std::uint64_t id_ = 0;
+  std::optional<Error> error_;
+  std::optional<LimitKind> fired_limit_;
+  std::uint16_t status_ = 0;
+  StatusSource status_source_ = StatusSource::kNone;
+  std::uint64_t request_bytes_ = 0;
+  std::uint64_t response_bytes_ = 0;
+  std::uint32_t attempts_ = 0;
+  std::uint64_t connection_id_ = 0;
+  std::uint64_t connection_requests_ = 0;
+  std::string upstream_address_;
+  std::optional<CloseReason> close_reason_;
+};
+
+}  // namespace penstock

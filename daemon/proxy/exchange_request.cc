@@ -1,0 +1,174 @@
+// The request's way to the upstream: its head written anew, its body as the client sends it.
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "http/writer.h"
+#include "proxy/exchange.h"
+#include "proxy/proxy.h"
+
+namespace penstock {
+
+namespace {
+
+// Pieces up to this size are copied behind what waits already, so that a head and a small body leave
+// in one write (and one TLS record); larger ones are written from where they lie.
+constexpr std::size_t kMaxGatheredBytes = 16 * 1024;
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace
+
+void Exchange::start_request() {
+  response_parser_.start(request_.method, {.max_head_bytes = policy().max_response_header_size, .max_fields = 1000});
+  upstream_framing_ = request_.framing;
+  const RequestRewrite rewrite{.path_and_query = route_.path,
+                               .add_slash = route_.add_slash,
+                               .host = route_.host_field,
+                               .via = policy().via ? proxy_.pseudonym() : std::string_view(),
+                               .framing = upstream_framing_,
+                               .close = !policy().pool.reuse};
+  const std::size_t largest_piece = std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1);
+  upstream_output_.set_max_bytes(largest_piece + kMaxGatheredBytes + request_head_bound(request_, rewrite));
+  upstream_input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, policy().max_response_header_size + 1));
+  write_request_head(request_, rewrite, upstream_output_);
+  timeline_.enter(Phase::kSend, proxy_.now());
+  // The upstream is had, the body is welcome: this version says so itself and forwards no Expect.
+  if (request_.expects_continue && request_state_ == RequestState::kBody && session_->input().empty()) {
+    if (!send_downstream(std::span(&kContinue, 1))) return;
+  }
+  pump_request();
+}
+
+// Moves what there is of the request until it is sent, the client has no more, or the upstream takes
+// no more. upstream_output_ is empty or holds what the upstream did not take.
+void Exchange::pump_request() {
+  const bool blocked = clocks_.running(LimitKind::kWriteStall);
+  if (blocked || request_sent_ || upstream_write_failed_) return;
+  Buffer& input = session_->input();
+  while (request_state_ == RequestState::kBody && !finished_) {
+    const ParseStep step = request_parser_.next(input.readable(), request_);
+    if (step.event == ParseEvent::kBody) {
+      clocks_.stop(LimitKind::kClientBodyStall);
+      add_request_body(step.body);
+    }
+    if (finished_ || upstream_write_failed_) return;
+    input.consume(step.consumed);
+    switch (step.event) {
+      case ParseEvent::kBody:
+        if (clocks_.running(LimitKind::kWriteStall)) {
+          session_->input_consumed();
+          return;
+        }
+        break;
+      case ParseEvent::kNeedMore:
+        if (!write_upstream({})) return;
+        if (!clocks_.running(LimitKind::kWriteStall)) start_clock(LimitKind::kClientBodyStall);
+        session_->input_consumed();
+        return;
+      case ParseEvent::kEnd: end_request_body(); break;
+      case ParseEvent::kFault:
+        fail({.code = request_parser_.fault().code,
+              .source = ErrorSource::kDownstream,
+              .status = request_parser_.fault().status,
+              .detail = std::string(request_parser_.fault().reason)});
+        return;
+      case ParseEvent::kHead: assert(false); return;
+    }
+  }
+  if (!finished_ && write_upstream({})) session_->input_consumed();
+}
+
+void Exchange::add_request_body(std::string_view piece) {
+  request_bytes_ += piece.size();
+  char line_space[18];
+  const bool chunked = upstream_framing_.kind == FramingKind::kChunked;
+  const std::string_view line = chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
+  const std::string_view end = chunked ? kChunkEnd : std::string_view();
+  if (upstream_output_.size() + line.size() + piece.size() + end.size() > kMaxGatheredBytes) {
+    const std::array<std::string_view, 3> pieces = {line, piece, end};
+    write_upstream(pieces);
+    return;
+  }
+  upstream_output_.append(line);
+  upstream_output_.append(piece);
+  upstream_output_.append(end);
+}
+
+void Exchange::end_request_body() {
+  clocks_.stop(LimitKind::kClientBodyStall);
+  request_state_ = RequestState::kDone;
+  if (upstream_framing_.kind != FramingKind::kChunked) return;
+  upstream_output_.set_max_bytes(upstream_output_.size() + last_chunk_bound(request_));
+  write_last_chunk(request_, true, upstream_output_);
+}
+
+// Writes upstream_output_ and then the pieces; what the upstream does not take stays in
+// upstream_output_. False when the stream is broken.
+bool Exchange::write_upstream(std::span<const std::string_view> pieces) {
+  std::array<std::string_view, 4> all;
+  std::size_t count = 0;
+  if (!upstream_output_.empty()) all[count++] = upstream_output_.readable();
+  std::size_t offered = upstream_output_.size();
+  for (const std::string_view piece : pieces) {
+    if (piece.empty()) continue;
+    all[count++] = piece;
+    offered += piece.size();
+  }
+  if (count > 0) {
+    const IoResult result = lease_->stream().write(std::span<const std::string_view>(all.data(), count));
+    if (result.status == IoStatus::kError || result.status == IoStatus::kEof) {
+      on_upstream_write_failed();
+      return false;
+    }
+    std::size_t sent = result.status == IoStatus::kOk ? result.bytes : 0;
+    if (sent > 0 && timeline_.first_byte_sent == kNever) timeline_.first_byte_sent = proxy_.now();
+    offered -= sent;
+    const std::size_t from_output = std::min(sent, upstream_output_.size());
+    upstream_output_.consume(from_output);
+    sent -= from_output;
+    for (const std::string_view piece : pieces) {
+      const std::size_t from_piece = std::min(sent, piece.size());
+      sent -= from_piece;
+      upstream_output_.append(piece.substr(from_piece));
+    }
+  }
+  if (offered > 0) {
+    start_clock(LimitKind::kWriteStall);  // anew with every byte that is taken
+  } else {
+    clocks_.stop(LimitKind::kWriteStall);
+    if (request_state_ == RequestState::kDone) on_request_sent();
+  }
+  return true;
+}
+
+void Exchange::on_writable() {
+  if (!upstream_write_failed_ && write_upstream({})) pump_request();
+  settle();
+}
+
+void Exchange::on_request_sent() {
+  if (request_sent_) return;
+  request_sent_ = true;
+  timeline_.leave(Phase::kSend, proxy_.now());
+  if (response_state_ != ResponseState::kAwaited) return;
+  timeline_.enter(Phase::kAwaitHead, proxy_.now());
+  start_clock(LimitKind::kResponseHeader);
+}
+
+// An upstream may answer early and close: its answer, when there is one, is worth more to the client
+// than our failure to write. It is read until its head, its end or an error.
+void Exchange::on_upstream_write_failed() {
+  upstream_write_failed_ = true;
+  upstream_output_.clear();
+  clocks_.stop(LimitKind::kWriteStall);
+  clocks_.stop(LimitKind::kClientBodyStall);
+  timeline_.leave(Phase::kSend, proxy_.now());
+  if (response_state_ != ResponseState::kAwaited) return;
+  timeline_.enter(Phase::kAwaitHead, proxy_.now());
+  start_clock(LimitKind::kResponseHeader);
+  receive();
+}
+
+}  // namespace penstock

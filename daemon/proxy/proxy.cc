@@ -1,0 +1,129 @@
+#include "proxy/proxy.h"
+
+#include <cassert>
+#include <chrono>
+#include <ctime>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::size_t kMaxSpareExchanges = 1024;
+
+constexpr std::string_view kTooManyClients =
+    "HTTP/1.1 503 Service Unavailable\r\n"
+    "Proxy-Status: penstock; error=connection_limit_reached; details=\"limit=client.max_connections\"\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\n"
+    "Content-Length: 96\r\n"
+    "Retry-After: 1\r\n"
+    "Connection: close\r\n"
+    "\r\n"
+    "penstock: connection_limit_reached\ntoo many clients are connected: raise client.max_connections\n";
+
+}  // namespace
+
+Proxy::Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table, std::string pseudonym,
+             std::uint64_t first_request_id)
+    : outside_(outside),
+      pseudonym_(std::move(pseudonym)),
+      table_(std::move(table)),
+      flush_(outside.timers, Delegate<void()>::to<&Proxy::on_flush_due>(*this)),
+      last_request_id_(first_request_id) {}
+
+Proxy::~Proxy() { assert(sessions_.empty()); }
+
+void Proxy::accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const SocketAddress& peer) {
+  if (!outside_.clients.take()) {
+    endpoint->metrics->rejected[RejectReason::kMaxConnections].add();
+    outside_.log.write_limited(LogLevel::kWarning, endpoint->name, "too many client connections: one was turned away",
+                               now(), {{"listener", endpoint->name}, {"key", "client.max_connections"}});
+    stream->write(kTooManyClients);
+    stream->shutdown_write();
+    return;
+  }
+  auto* session = new ClientSession(*this, std::move(stream), std::move(endpoint), peer);
+  sessions_.push_back(*session);
+  ++session_count_;
+  if (draining_) session->begin_drain();
+}
+
+void Proxy::session_ended(ClientSession& session) {
+  session.unlink();
+  --session_count_;
+  outside_.clients.give_back();
+  outside_.executor.defer_delete(std::unique_ptr<DeferredDeletable>(&session));
+  tell_if_empty();
+}
+
+void Proxy::reconfigure(std::shared_ptr<const RoutingTable> table) {
+  table_ = std::move(table);
+  spare_exchanges_.clear();  // they hold on to the old table and its sizes
+}
+
+void Proxy::begin_drain(Delegate<void()> on_empty) {
+  draining_ = true;
+  on_empty_ = on_empty;
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    ClientSession& session = *it;
+    ++it;
+    session.begin_drain();
+  }
+  tell_if_empty();
+}
+
+void Proxy::tell_if_empty() {
+  if (!draining_ || session_count_ > 0 || !on_empty_) return;
+  post(outside_.executor, [on_empty = std::exchange(on_empty_, {})] { on_empty(); });
+}
+
+void Proxy::abort_sessions() {
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    ClientSession& session = *it;
+    ++it;
+    session.abort();
+  }
+}
+
+std::unique_ptr<Exchange> Proxy::take_exchange() {
+  if (spare_exchanges_.empty()) return std::make_unique<Exchange>(*this);
+  std::unique_ptr<Exchange> exchange = std::move(spare_exchanges_.back());
+  spare_exchanges_.pop_back();
+  return exchange;
+}
+
+// Called as an exchange's last act: when it is not kept, it goes on a later turn.
+void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
+  if (spare_exchanges_.size() < kMaxSpareExchanges && exchange->made_for(*table_)) {
+    spare_exchanges_.push_back(std::move(exchange));
+  } else {
+    outside_.executor.defer_delete(std::move(exchange));
+  }
+}
+
+void Proxy::write_record(const ExchangeRecord& record) {
+  penstock::record(outside_.metrics, record);
+  outside_.access_log.write(record);
+  if (outside_.access_log.has_unflushed() && !flush_.armed()) flush_.arm(now() + AccessLogWriter::kFlushAfter);
+}
+
+void Proxy::on_flush_due() {
+  outside_.access_log.flush();
+  if (outside_.access_log.has_unflushed()) flush_.arm(now() + AccessLogWriter::kFlushAfter);
+}
+
+std::string_view Proxy::http_date() {
+  const auto wall = std::chrono::floor<std::chrono::seconds>(wall_now());
+  const std::int64_t second = wall.time_since_epoch().count();
+  if (second != http_date_second_) {
+    http_date_second_ = second;
+    const std::time_t time = second;
+    std::tm utc{};
+    gmtime_r(&time, &utc);
+    char text[40];
+    const std::size_t length = std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    http_date_.assign(text, length);
+  }
+  return http_date_;
+}
+
+}  // namespace penstock

@@ -1,0 +1,103 @@
+// The proxy on one worker: its client sessions, its spare exchanges, and what they work with.
+//
+// Owner: the Worker. Thread: its loop's. Ends when its sessions have: begin_drain() asks them to,
+// abort_sessions() makes them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/intrusive_list.h"
+#include "base/log.h"
+#include "event/clock.h"
+#include "event/executor.h"
+#include "event/timer_wheel.h"
+#include "net/stream.h"
+#include "pool/worker_pool.h"
+#include "proxy/client_quota.h"
+#include "proxy/client_session.h"
+#include "proxy/endpoint.h"
+#include "proxy/exchange.h"
+#include "proxy/routing_table.h"
+#include "telemetry/access_log.h"
+#include "telemetry/metrics.h"
+
+namespace penstock {
+
+class Proxy {
+ public:
+  struct Outside {
+    Executor& executor;
+    const Clock& clock;
+    TimerWheel& timers;
+    WorkerPool& pool;
+    WorkerMetrics& metrics;
+    AccessLogWriter& access_log;
+    ClientQuota& clients;
+    Log& log;
+  };
+  // `pseudonym`: ours in Via, the same for all workers. `first_request_id`: ids count up from it.
+  Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table, std::string pseudonym,
+        std::uint64_t first_request_id);
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+  ~Proxy();
+
+  // Serves the client, or turns it away with a 503 when there are too many.
+  void accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const SocketAddress& peer);
+
+  // New requests are routed by this table; those under way keep theirs.
+  void reconfigure(std::shared_ptr<const RoutingTable> table);
+
+  // Idle sessions close, the others after their present exchange. `on_empty` is called once, on a
+  // later turn, when the last one has gone.
+  void begin_drain(Delegate<void()> on_empty);
+  bool draining() const { return draining_; }
+  // Cuts what is left.
+  void abort_sessions();
+  std::size_t session_count() const { return session_count_; }
+
+  // For sessions and exchanges.
+  MonotonicTime now() const { return outside_.clock.now(); }
+  WallTime wall_now() const { return outside_.clock.wall_now(); }
+  TimerWheel& timers() { return outside_.timers; }
+  BlockPool& blocks() { return blocks_; }
+  WorkerPool& pool() { return outside_.pool; }
+  WorkerMetrics& metrics() { return outside_.metrics; }
+  Log& log() { return outside_.log; }
+  const std::shared_ptr<const RoutingTable>& table() const { return table_; }
+  const ClientSettings& client_settings() const { return table_->config().client; }
+  std::string_view pseudonym() const { return pseudonym_; }
+  std::uint64_t next_request_id() { return ++last_request_id_; }
+  // The value of a Date field (RFC 9110 section 5.6.7), formatted once a second.
+  std::string_view http_date();
+
+  std::unique_ptr<Exchange> take_exchange();
+  void give_back(std::unique_ptr<Exchange> exchange);
+  void write_record(const ExchangeRecord& record);
+  void session_ended(ClientSession& session);
+
+ private:
+  void on_flush_due();
+  void tell_if_empty();
+
+  Outside outside_;
+  const std::string pseudonym_;
+  BlockPool blocks_;
+  std::shared_ptr<const RoutingTable> table_;
+  std::vector<std::unique_ptr<Exchange>> spare_exchanges_;
+  IntrusiveList<ClientSession> sessions_;
+  std::size_t session_count_ = 0;
+  Deadline flush_;  // of the access log
+  std::uint64_t last_request_id_;
+  bool draining_ = false;
+  Delegate<void()> on_empty_;
+  std::string http_date_;
+  std::int64_t http_date_second_ = -1;
+};
+
+}  // namespace penstock

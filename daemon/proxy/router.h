@@ -1,0 +1,41 @@
+// Where a request goes: from its head and the listener it came by to an upstream and an authority.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/result.h"
+#include "http/head.h"
+#include "http/target.h"
+#include "net/address.h"
+#include "proxy/routing_table.h"
+
+namespace penstock {
+
+// The listener that a request came by.
+struct ListenerView {
+  const ListenerSettings& settings;
+  const SocketAddress& local;
+};
+
+// A value that an exchange reuses from request to request, for its strings keep their capacity.
+struct Route {
+  const Upstream* upstream = nullptr;
+  TargetForm form = TargetForm::kAbsolute;
+  Destination::Choice choice;     // its views point at the authorities below or into the upstream
+  std::string host_field;         // the Host that is sent
+  std::string_view path;          // what is sent as the target, a view into the head
+  bool add_slash = false;
+
+  Target target;                  // as parsed; scratch
+  Authority authority;            // what was asked for
+};
+
+// Fills `route`. Errors: the request is malformed (400), misdirected (421), denied (403), a loop
+// (502) or of a kind that this version does not serve (501).
+Result<void> route_request(const RoutingTable& table, const ListenerView& listener, const RequestHead& head,
+                           std::string_view own_pseudonym, Route& route);
+
+}  // namespace penstock
