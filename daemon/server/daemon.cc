@@ -1,0 +1,379 @@
+#include "server/daemon.h"
+
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <random>
+
+#include "config/diff.h"
+#include "http/authority.h"
+#include "server/build_info.h"
+#include "server/pools_json.h"
+
+namespace penstock {
+
+namespace {
+
+constexpr std::uint32_t kMaxAutoClients = 10000;
+// Descriptors for everything that is neither a client's nor an upstream's.
+constexpr std::uint64_t kOtherDescriptors = 64;
+
+// This version runs one; everything below counts them.
+constexpr std::size_t kWorkerCount = 1;
+
+// Each request takes up to two descriptors; the soft limit is for programs that use select().
+std::uint64_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+std::uint32_t client_limit(const ClientSettings& settings) {
+  if (settings.max_connections) return *settings.max_connections;
+  const std::uint64_t descriptors = raise_descriptor_limit();
+  const std::uint64_t half = (descriptors - std::min(descriptors, kOtherDescriptors)) / 2;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(half, 1, kMaxAutoClients));
+}
+
+SocketAddress parse_listen_address(const std::string& text) {
+  Authority authority;
+  if (parse_authority(text, authority)) return {};
+  const std::string host = authority.host == "localhost" ? "127.0.0.1" : authority.host;
+  return SocketAddress::from_ip(host, authority.port.value_or(0)).value_or(SocketAddress());
+}
+
+PoolPolicies pool_policies(const RoutingTable& table) {
+  PoolPolicies policies;
+  for (const Upstream& upstream : table.upstreams()) {
+    policies[upstream.settings->name] = {host_limits(upstream.settings->policy.pool), upstream.identity};
+  }
+  return policies;
+}
+
+// RFC 9110 section 7.6.3: what Via calls us; random, so that two proxies in a row are no loop.
+std::string random_pseudonym() {
+  std::random_device device;
+  char text[24];
+  std::snprintf(text, sizeof text, "penstock-%08x", device());
+  return text;
+}
+
+SocketAddress bound_address(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
+  return SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&address), length);
+}
+
+const ListenerSettings* find_listener(const Config& config, const std::string& address) {
+  for (const ListenerSettings& listener : config.listeners) {
+    if (listener.address == address) return &listener;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Daemon::Daemon(std::string config_path, LoadResult loaded)
+    : config_path_(std::move(config_path)),
+      loaded_(std::move(loaded)),
+      log_(loaded_.config->log.level, loaded_.config->log.format),
+      registry_(kWorkerCount),
+      grace_(loop_.timers(), Delegate<void()>::to<&Daemon::on_grace_over>(*this)) {}
+
+Daemon::~Daemon() {
+  for (const auto& [address, fd] : opened_) ::close(fd);
+}
+
+// Start
+
+int Daemon::run() {
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets without MSG_NOSIGNAL
+  if (const int code = set_up(); code != kExitOk) return code;
+  SignalWatcher reload_signal(loop_, SIGHUP, Delegate<void()>::to<&Daemon::reload>(*this));
+  SignalWatcher reopen_signal(loop_, SIGUSR1, Delegate<void()>::to<&Daemon::reopen_logs>(*this));
+  SignalWatcher term_signal(loop_, SIGTERM, Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
+  SignalWatcher interrupt_signal(loop_, SIGINT, Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
+  for (const auto& worker : workers_) worker->start();
+  state_ = State::kServing;
+  for (const auto& [address, local] : listening_) log_.info("listening", {{"address", local.to_string()}});
+  log_.info("penstock is ready", {{"version", version()}, {"config", loaded_.file}, {"pid", ::getpid()}});
+  loop_.run();
+  admin_.reset();
+  for (const auto& worker : workers_) worker->stop();
+  workers_.clear();
+  log_.info("stopped", {{"exit_code", exit_code_}});
+  return exit_code_;
+}
+
+int Daemon::set_up() {
+  raise_descriptor_limit();
+  for (const auto step : {&Daemon::prepare_config, &Daemon::open_listeners, &Daemon::open_admin, &Daemon::create_workers}) {
+    if (const int code = (this->*step)(); code != kExitOk) return code;
+  }
+  return kExitOk;
+}
+
+int Daemon::prepare_config() {
+  for (const std::string& risk : loaded_.risk_lines()) log_.warning(risk);
+  auto table = RoutingTable::create(loaded_.config, trust_, nullptr);
+  if (!table) {
+    log_.error("the configuration cannot be used", {{"error", table.error()}});
+    return kExitConfig;
+  }
+  table_ = *std::move(table);
+  if (auto opened = access_log_.configure(loaded_.config->access_log); !opened) {
+    log_.error("the access log cannot be opened", {{"error", opened.error()}});
+    return kExitConfig;
+  }
+  registry_.apply(pool_policies(*table_));
+  clients_.set_limit(client_limit(loaded_.config->client));
+  last_reload_ = loop_.wall_now();
+  return kExitOk;
+}
+
+int Daemon::open_listeners() {
+  std::string why;
+  int code = kExitOk;
+  if (!open_new_listeners(*loaded_.config, opened_, why, code)) {
+    log_.error("cannot listen", {{"error", why}});
+    return code;
+  }
+  for (const auto& [address, fd] : opened_) listening_[address] = bound_address(fd);
+  return kExitOk;
+}
+
+int Daemon::open_admin() {
+  const AdminSettings& settings = loaded_.config->admin;
+  if (settings.address.empty()) return kExitOk;
+  auto fd = listen_tcp(parse_listen_address(settings.address));
+  if (fd) {
+    admin_ = std::make_unique<AdminServer>(loop_, *fd, static_cast<AdminBackend&>(*this));
+    return kExitOk;
+  }
+  const bool busy = fd.error().sys == EADDRINUSE;
+  if (busy && settings.address_is_default) {
+    log_.warning("the default admin address is in use: there is no admin server", {{"address", settings.address}});
+    return kExitOk;
+  }
+  log_.error("cannot listen for the admin server", {{"error", fd.error().detail}});
+  return busy ? kExitAddressInUse : kExitFailure;
+}
+
+int Daemon::create_workers() {
+  egress_ = make_egress(*loaded_.config);
+  const Shared shared{registry_, access_log_, clients_, log_, random_pseudonym()};
+  for (std::size_t i = 0; i < kWorkerCount; ++i) {
+    auto worker = Worker::create(i, loop_, shared, metrics_.add_worker(), worker_config());
+    if (!worker) {
+      log_.error("the DNS settings cannot be used", {{"error", worker.error().detail}});
+      return kExitConfig;
+    }
+    workers_.push_back(*std::move(worker));
+  }
+  hand_out_listeners(*loaded_.config);
+  return kExitOk;
+}
+
+bool Daemon::open_new_listeners(const Config& next, std::map<std::string, int>& opened, std::string& why, int& code) {
+  for (const ListenerSettings& listener : next.listeners) {
+    if (listening_.contains(listener.address)) continue;
+    auto fd = listen_tcp(parse_listen_address(listener.address));
+    if (!fd) {
+      why = fd.error().detail;
+      code = fd.error().sys == EADDRINUSE ? kExitAddressInUse : kExitFailure;
+      return false;
+    }
+    opened[listener.address] = *fd;
+  }
+  return true;
+}
+
+void Daemon::hand_out_listeners(const Config& config) {
+  for (const auto& [address, fd] : opened_) workers_.front()->open_listener(fd, *find_listener(config, address));
+  opened_.clear();
+}
+
+std::shared_ptr<const EgressPolicy> Daemon::make_egress(const Config& config) const {
+  std::vector<SocketAddress> own;
+  for (const auto& [address, local] : listening_) own.push_back(local);
+  if (admin_ != nullptr) own.push_back(admin_->local_address());
+  return std::make_shared<const EgressPolicy>(config.egress.deny, config.egress.allow, std::move(own));
+}
+
+WorkerConfig Daemon::worker_config() const { return {table_, egress_}; }
+
+// Reload
+
+void Daemon::reload() {
+  if (state_ != State::kServing) return;
+  std::string why;
+  last_reload_successful_ = try_reload(why);
+  if (last_reload_successful_) {
+    last_reload_ = loop_.wall_now();
+    ++revision_;
+    log_.info("configuration reloaded", {{"revision", revision_}, {"config", loaded_.file}});
+  } else {
+    log_.error("reload failed, the configuration in force stays", {{"error", why}});
+  }
+}
+
+// Everything that can fail comes first; from apply() on nothing does.
+bool Daemon::try_reload(std::string& why) {
+  LoadResult next = config_path_.empty() ? load_default() : load_file(config_path_);
+  if (!next.ok()) {
+    for (const std::string& line : next.fault_lines()) log_.error(line);
+    why = std::to_string(next.faults.size()) + " faults in " + next.file;
+    return false;
+  }
+  auto table = RoutingTable::create(next.config, trust_, table_.get());
+  if (!table) {
+    why = table.error();
+    return false;
+  }
+  int code = kExitOk;
+  if (!open_new_listeners(*next.config, opened_, why, code)) {
+    for (const auto& [address, fd] : opened_) ::close(fd);
+    opened_.clear();
+    return false;
+  }
+  if (auto configured = access_log_.configure(next.config->access_log); !configured) {
+    why = configured.error();
+    for (const auto& [address, fd] : opened_) ::close(fd);
+    opened_.clear();
+    return false;
+  }
+  apply(std::move(next), *std::move(table));
+  return true;
+}
+
+void Daemon::apply(LoadResult next, std::shared_ptr<const RoutingTable> table) {
+  const Config& config = *next.config;
+  for (const std::string& risk : next.risk_lines()) log_.warning(risk);
+  for (const std::string& line : diff(*loaded_.config, config).lines()) log_.info("reload", {{"change", line}});
+  log_.set_level(config.log.level);
+  log_.set_format(config.log.format);
+  clients_.set_limit(client_limit(config.client));
+  table_ = std::move(table);
+  registry_.apply(pool_policies(*table_));
+
+  std::vector<std::string> vanished;
+  for (const auto& [address, local] : listening_) {
+    if (find_listener(config, address) == nullptr) vanished.push_back(address);
+  }
+  for (const std::string& address : vanished) listening_.erase(address);
+  for (const auto& [address, fd] : opened_) listening_[address] = bound_address(fd);
+  egress_ = make_egress(config);
+
+  for (const auto& worker : workers_) {
+    worker->reconfigure(worker_config(), [] {});
+    for (const ListenerSettings& listener : config.listeners) worker->update_listener(listener);
+    for (const std::string& address : vanished) worker->close_listener(address);
+  }
+  hand_out_listeners(config);
+  loaded_ = std::move(next);
+}
+
+void Daemon::reopen_logs() {
+  if (auto reopened = access_log_.reopen(); !reopened) {
+    log_.error("the access log cannot be opened again", {{"error", reopened.error()}});
+  }
+}
+
+// Stop
+
+void Daemon::on_stop_signal() {
+  switch (state_) {
+    case State::kServing: begin_drain(); return;
+    case State::kDraining:
+      log_.warning("a second signal: stopping at once");
+      exit_code_ = kExitFailure;
+      stop();
+      return;
+    case State::kStarting:
+    case State::kStopped: return;
+  }
+}
+
+void Daemon::begin_drain() {
+  state_ = State::kDraining;
+  const Duration grace = loaded_.config->shutdown.grace;
+  log_.info("draining", {{"grace_ms", std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()}});
+  grace_.arm(loop_.now() + grace);
+  undrained_workers_ = workers_.size();
+  for (const auto& worker : workers_) worker->begin_drain([this] { on_worker_drained(); });
+}
+
+void Daemon::on_worker_drained() {
+  if (--undrained_workers_ == 0 && state_ == State::kDraining) stop();
+}
+
+void Daemon::on_grace_over() {
+  log_.warning("the grace is over: cutting what is left");
+  stop();
+}
+
+void Daemon::stop() {
+  state_ = State::kStopped;
+  grace_.cancel();
+  loop_.stop();
+}
+
+// What the admin server asks for
+
+bool Daemon::ready(std::string& why) {
+  if (state_ == State::kServing) return true;
+  why = state_ == State::kStarting ? "starting" : "draining";
+  return false;
+}
+
+std::string Daemon::pools_json(std::string_view upstream) {
+  return penstock::pools_json(registry_.snapshot(loop_.now()), upstream, revision_, loop_.wall_now());
+}
+
+std::string Daemon::metrics_text() {
+  std::map<std::string, PoolGauge> by_upstream;
+  for (const UpstreamSettings& upstream : loaded_.config->upstreams) {
+    PoolGauge& gauge = by_upstream[upstream.name];
+    gauge.upstream = upstream.name;
+    gauge.limit = upstream.policy.pool.max_connections;
+  }
+  for (const HostSnapshot& host : registry_.snapshot(loop_.now())) {
+    PoolGauge& gauge = by_upstream[host.key.upstream];
+    gauge.upstream = host.key.upstream;
+    gauge.dialing += host.dialing;
+    gauge.idle += host.idle;
+    gauge.busy += host.busy;
+    gauge.waiting += host.waiting;
+    gauge.oldest_wait = std::max(gauge.oldest_wait, host.oldest_wait);
+  }
+  PoolGauges pools;
+  for (auto& [name, gauge] : by_upstream) pools.push_back(std::move(gauge));
+  const ProcessInfo process{.build = build_info(),
+                            .last_reload_successful = last_reload_successful_,
+                            .last_reload = last_reload_,
+                            .dropped_lines = {{"access", access_log_.dropped_lines()}},
+                            .stats = read_process_stats()};
+  return metrics_.render(pools, process);
+}
+
+void Daemon::check_workers(Delegate<void()> on_all_alive) {
+  on_all_alive_ = on_all_alive;
+  silent_workers_ = workers_.size();
+  const std::uint64_t round = ++liveness_round_;
+  for (const auto& worker : workers_) worker->ping([this, round] { on_worker_alive(round); });
+}
+
+void Daemon::on_worker_alive(std::uint64_t round) {
+  if (round == liveness_round_ && --silent_workers_ == 0) on_all_alive_();
+}
+
+}  // namespace penstock

@@ -1,0 +1,169 @@
+#include "server/worker.h"
+
+#include <cassert>
+#include <random>
+
+#include "net/tcp_stream.h"
+
+namespace penstock {
+
+// A listener with its endpoint, which the sessions that came by it share.
+struct Worker::Door {
+  Door(Worker& owner, int fd, const ListenerSettings& settings)
+      : worker(owner),
+        listener(owner.loop_, fd, Listener::OnAccepted::to<&Door::on_accepted>(*this),
+                 Listener::OnError::to<&Door::on_accept_error>(*this)),
+        endpoint(std::make_shared<Endpoint>(Endpoint{.settings = settings,
+                                                     .local = listener.local_address(),
+                                                     .name = settings.address,
+                                                     .metrics = &owner.metrics_.listener(settings.address)})) {}
+
+  void on_accepted(int fd, const SocketAddress& peer) {
+    worker.proxy_->accept(std::make_unique<TcpStream>(worker.loop_, fd), endpoint, peer);
+  }
+  void on_accept_error(int sys) {
+    endpoint->metrics->rejected[RejectReason::kFileDescriptors].add();
+    worker.shared_.log.write_limited(LogLevel::kWarning, endpoint->name, "accepting pauses: out of descriptors or memory",
+                                     worker.loop_.now(), {{"listener", endpoint->name}, {"errno", sys}});
+  }
+
+  Worker& worker;
+  Listener listener;
+  EndpointRef endpoint;
+};
+
+Result<std::unique_ptr<Worker>> Worker::create(std::size_t index, Loop& control, const Shared& shared,
+                                               WorkerMetrics& metrics, const WorkerConfig& config) {
+  std::unique_ptr<Worker> worker(new Worker(control, shared, metrics));
+  if (auto ready = worker->set_up(index, config); !ready) return Unexpected{std::move(ready).error()};
+  return worker;
+}
+
+Worker::Worker(Loop& control, const Shared& shared, WorkerMetrics& metrics)
+    : control_(control), shared_(shared), metrics_(metrics) {}
+
+Worker::~Worker() {
+  assert(!thread_.joinable());
+  shut_down();
+}
+
+namespace {
+
+ResolverOptions resolver_options(const DnsSettings& dns) {
+  return {.servers = dns.servers, .attempt_timeout = dns.attempt_timeout, .attempts = dns.attempts};
+}
+
+std::uint64_t random_number() {
+  std::random_device device;
+  return static_cast<std::uint64_t>(device()) << 32U | device();
+}
+
+}  // namespace
+
+Result<void> Worker::set_up(std::size_t index, const WorkerConfig& config) {
+  auto resolver = CaresResolver::create(loop_, resolver_options(config.table->config().dns));
+  if (!resolver) return Unexpected{std::move(resolver).error()};
+  resolver_ = std::make_unique<ResolverSwitch>(*std::move(resolver));
+  dialer_ = std::make_unique<NetDialer>(loop_, *resolver_, config.egress);
+  pool_ = std::make_unique<WorkerPool>(
+      index, shared_.registry,
+      WorkerPool::Outside{.executor = loop_, .clock = loop_, .timers = loop_.timers(), .dialer = *dialer_, .metrics = metrics_});
+  access_log_ = std::make_unique<AccessLogWriter>(shared_.access_log, random_number());
+  proxy_ = std::make_unique<Proxy>(Proxy::Outside{.executor = loop_,
+                                                  .clock = loop_,
+                                                  .timers = loop_.timers(),
+                                                  .pool = *pool_,
+                                                  .metrics = metrics_,
+                                                  .access_log = *access_log_,
+                                                  .clients = shared_.clients,
+                                                  .log = shared_.log},
+                                   config.table, shared_.pseudonym, random_number());
+  return {};
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::run() {
+  loop_.run();
+  shut_down();  // here: what lives on the loop ends on its thread
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  loop_.stop();
+  thread_.join();
+}
+
+void Worker::shut_down() {
+  if (proxy_ == nullptr) return;
+  doors_.clear();
+  proxy_->abort_sessions();
+  pool_->shut_down();
+  proxy_.reset();
+  access_log_.reset();
+  pool_.reset();
+  dialer_.reset();
+  resolver_.reset();
+}
+
+void Worker::on_control(Done done) {
+  post(control_, [done = std::move(done)] { done(); });
+}
+
+void Worker::open_listener(int fd, const ListenerSettings& settings) {
+  post(loop_, [this, fd, settings] { doors_[settings.address] = std::make_unique<Door>(*this, fd, settings); });
+}
+
+void Worker::update_listener(const ListenerSettings& settings) {
+  post(loop_, [this, settings] {
+    if (const auto it = doors_.find(settings.address); it != doors_.end()) it->second->endpoint->settings = settings;
+  });
+}
+
+void Worker::close_listener(const std::string& address) {
+  post(loop_, [this, address] {
+    const auto it = doors_.find(address);
+    if (it == doors_.end()) return;
+    it->second->listener.drain_and_close();
+    doors_.erase(it);
+  });
+}
+
+void Worker::reconfigure(const WorkerConfig& config, Done done) {
+  post(loop_, [this, config, done = std::move(done)] {
+    apply(config);
+    on_control(done);
+  });
+}
+
+void Worker::apply(const WorkerConfig& config) {
+  const DnsSettings& dns = config.table->config().dns;
+  auto resolver = CaresResolver::create(loop_, resolver_options(dns));
+  if (resolver) {
+    resolver_->replace(*std::move(resolver));
+  } else {
+    shared_.log.error("the DNS settings cannot be used, the old ones stay", {{"error", resolver.error().detail}});
+  }
+  dialer_->set_egress(config.egress);
+  proxy_->reconfigure(config.table);
+  pool_->on_reconfigured();
+}
+
+void Worker::begin_drain(Done done) {
+  post(loop_, [this, done = std::move(done)] {
+    drained_ = done;
+    for (auto& [address, door] : doors_) door->listener.drain_and_close();
+    doors_.clear();
+    proxy_->begin_drain(Delegate<void()>::to<&Worker::on_drained>(*this));
+  });
+}
+
+void Worker::on_drained() { on_control(std::move(drained_)); }
+
+void Worker::ping(Done done) {
+  post(loop_, [this, done = std::move(done)] { on_control(done); });
+}
+
+}  // namespace penstock

@@ -1,0 +1,105 @@
+// One event loop with everything that lives on it: listeners, sessions, exchanges, its side of the
+// pools, its resolver and dialer.
+//
+// Owner: the Daemon. Thread: start() runs the loop on a thread of its own. The public functions are
+// called on the control thread and post to the loop what they ask for; listening sockets are handed
+// over as descriptors. stop() ends it: sessions are cut, connections closed, the thread joined.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/log.h"
+#include "event/loop.h"
+#include "net/egress.h"
+#include "net/listener.h"
+#include "net/net_dialer.h"
+#include "pool/registry.h"
+#include "pool/worker_pool.h"
+#include "proxy/client_quota.h"
+#include "proxy/endpoint.h"
+#include "proxy/proxy.h"
+#include "server/resolver_switch.h"
+#include "telemetry/access_log.h"
+#include "telemetry/metrics.h"
+
+namespace penstock {
+
+// What a worker shares with the others; outlives them.
+struct Shared {
+  PoolRegistry& registry;
+  AccessLog& access_log;
+  ClientQuota& clients;
+  Log& log;
+  std::string pseudonym;
+};
+
+// One configuration as a worker needs it; immutable, handed over whole.
+struct WorkerConfig {
+  std::shared_ptr<const RoutingTable> table;
+  std::shared_ptr<const EgressPolicy> egress;
+};
+
+class Worker {
+ public:
+  using Done = std::function<void()>;  // called on the control loop
+
+  // Fails when the DNS settings cannot be used.
+  static Result<std::unique_ptr<Worker>> create(std::size_t index, Loop& control, const Shared& shared,
+                                                WorkerMetrics& metrics, const WorkerConfig& config);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();  // after stop(), or never started
+
+  void start();
+  void stop();
+
+  // Takes the listening descriptor over and accepts from it.
+  void open_listener(int fd, const ListenerSettings& settings);
+  void update_listener(const ListenerSettings& settings);
+  // Accepts what is queued, then closes.
+  void close_listener(const std::string& address);
+
+  // Requests that come from now on are served by it; `done` once no pool holds what it excludes.
+  void reconfigure(const WorkerConfig& config, Done done);
+
+  // Listeners are accepted until empty and closed, sessions end after their present exchange; `done`
+  // when the last one has gone.
+  void begin_drain(Done done);
+  // Answers that the loop turns.
+  void ping(Done done);
+
+ private:
+  struct Door;  // a listener and its endpoint
+
+  Worker(Loop& control, const Shared& shared, WorkerMetrics& metrics);
+  Result<void> set_up(std::size_t index, const WorkerConfig& config);
+
+  void run();
+  void apply(const WorkerConfig& config);
+  void on_drained();
+  void shut_down();
+  void on_control(Done done);
+
+  // borrowed: outlive us
+  Loop& control_;
+  const Shared shared_;
+  WorkerMetrics& metrics_;
+
+  // owned, in the order of use
+  Loop loop_;
+  std::unique_ptr<ResolverSwitch> resolver_;
+  std::unique_ptr<NetDialer> dialer_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<AccessLogWriter> access_log_;
+  std::unique_ptr<Proxy> proxy_;
+  std::map<std::string, std::unique_ptr<Door>> doors_;  // by address
+  Done drained_;
+  std::thread thread_;
+};
+
+}  // namespace penstock
