@@ -95,9 +95,9 @@ TEST(Shares, RunFromNoneToAll) {
 }
 
 TEST(Quoting, ShowsControlsAndCutsBetweenCharacters) {
-  EXPECT_EQ(quoted("a\n\x7f"), "\"a\\x0a\\x7f\"");
+  EXPECT_EQ(in_quotes("a\n\x7f"), "\"a\\x0a\\x7f\"");
   const std::string long_text = std::string(79, 'x') + "\xC3\xA9 and more";
-  EXPECT_EQ(quoted(long_text), '"' + std::string(79, 'x') + "…\"");
+  EXPECT_EQ(in_quotes(long_text), '"' + std::string(79, 'x') + "…\"");
 }
 
 }  // namespace

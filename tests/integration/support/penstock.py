@@ -1,0 +1,260 @@
+"""The daemon under test: the real binary, with its configuration, admin address and access log."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import yaml
+
+from .client import Client
+from .waiting import TIME_FACTOR, slack, wait_until
+
+TOP = Path(__file__).resolve().parents[3]
+BINARY = os.environ.get("PENSTOCK_BIN") or str(TOP / "build/release/penstock")
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed")
+EX_UNAVAILABLE = 69
+
+
+def free_ports(count):
+    socks = [socket.socket() for _ in range(count)]
+    for sock in socks:
+        sock.bind(("127.0.0.1", 0))
+    ports = [sock.getsockname()[1] for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+def merged(base, extra):
+    """`extra` laid over `base`, mapping by mapping."""
+    result = dict(base)
+    for key, value in extra.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+class Penstock:
+    """Starts on free ports and waits for /readyz; stop() asks it to end and checks how it did."""
+
+    def __init__(self, folder, settings, listeners=1, command=()):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True)
+        self.command = list(command)
+        self.config_path = self.folder / "penstock.yaml"
+        self.log_path = self.folder / "access.log"
+        self.stderr_path = self.folder / "stderr.log"
+        self.settings = settings
+        self._listeners = listeners
+        self.stopped = False
+        self._start()
+
+    # Life
+
+    def _start(self):
+        for _ in range(5):
+            *self.ports, self.admin_port = free_ports(self._listeners + 1)
+            self.port = self.ports[0]
+            self.write_config(self.settings)
+            self._spawn()
+            wait_until(lambda: self._ready() or self.process.poll() is not None, "penstock becomes ready", 20)
+            if self.process.poll() is None:
+                return
+            if self.process.returncode != EX_UNAVAILABLE:
+                break
+        raise AssertionError(f"penstock did not start, exit {self.process.returncode}:\n{self.stderr}")
+
+    def _spawn(self):
+        with open(self.folder / "stdout.log", "wb") as out, open(self.stderr_path, "wb") as err:
+            self.process = subprocess.Popen([*self.command, BINARY, "run", "-c", str(self.config_path)],
+                                            stdout=out, stderr=err, cwd=self.folder)
+
+    def _ready(self):
+        try:
+            return self.admin("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def write_config(self, settings):
+        """What the daemon would read at its next reload. Listeners given by the test name ports by {index}."""
+        base = {
+            "listeners": [{"address": f"127.0.0.1:{port}"} for port in self.ports],
+            "admin": {"address": f"127.0.0.1:{self.admin_port}"},
+            "access_log": {"path": str(self.log_path), "only": "all"},
+            "log": {"level": "debug" if os.environ.get("PENSTOCK_DEBUG") else "info", "format": "text"},
+        }
+        self.settings = settings
+        settings = dict(settings)
+        if "listeners" in settings:
+            settings["listeners"] = [
+                merged({"address": f"127.0.0.1:{port}"}, own)
+                for port, own in zip(self.ports, settings["listeners"])]
+        self.config_path.write_text(yaml.safe_dump(merged(base, settings), sort_keys=False))
+
+    def reload(self, settings=None, text=None):
+        """SIGHUP with new settings (or with literal file text); returns what the daemon logged meanwhile."""
+        if settings is not None:
+            self.write_config(settings)
+        if text is not None:
+            self.config_path.write_text(text)
+        seen = len(self.stderr)
+        before = self.metrics("penstock_config_last_reload_timestamp_seconds"), self._faults_logged()
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: (self.metrics("penstock_config_last_reload_timestamp_seconds"),
+                            self._faults_logged()) != before, "the reload is over")
+        return self.stderr[seen:]
+
+    def _faults_logged(self):
+        return self.metrics("penstock_config_last_reload_successful"), self.stderr.count("reload")
+
+    def stop(self, grace=30):
+        """SIGTERM; asserts exit 0 within the grace and no sanitizer's report."""
+        if self.stopped:
+            return
+        self.stopped = True
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(grace * TIME_FACTOR)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"penstock did not end within {grace} s of SIGTERM:\n{self.stderr[-4000:]}") from None
+        self.check_stderr()
+        assert code == 0, f"penstock ended with {code}:\n{self.stderr[-4000:]}"
+
+    def check_stderr(self):
+        report = SANITIZER.search(self.stderr)
+        assert not report, self.stderr[max(0, report.start() - 200):][:8000]
+
+    @property
+    def stderr(self):
+        return self.stderr_path.read_text(errors="replace")
+
+    @property
+    def rss_bytes(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) << 10
+
+    # As a client
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, listener=0, **options):
+        return Client(self.ports[listener], **options)
+
+    def fetch(self, target, method="GET", fields=(), body=None, host=None, listener=0):
+        """One request on a connection of its own; the response carries `seconds`."""
+        with self.client(listener) as client:
+            begun = time.monotonic()
+            response = client.fetch(target, method, fields, body, host)
+            response.seconds = time.monotonic() - begun
+            return response
+
+    def curl(self, *arguments, check=True):
+        environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+        environment["http_proxy"] = self.url
+        return subprocess.run(["curl", "-sS", "--max-time", "60", *arguments], env=environment, check=check,
+                              capture_output=True)
+
+    # What it tells
+
+    def admin(self, path, method="GET", fields=()):
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10 * TIME_FACTOR)
+        try:
+            connection.request(method, path, headers=dict(fields))
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def pools(self, upstream=None):
+        """The `hosts` of one upstream of /pools (the first when none is named)."""
+        status, body = self.admin("/pools")
+        assert status == 200, body
+        upstreams = json.loads(body)["upstreams"]
+        found = [u for u in upstreams if upstream is None or u["name"] == upstream]
+        return found[0]["hosts"] if found else []
+
+    def metrics(self, name, **labels):
+        """The sum of the series of a name that carry all these labels."""
+        status, body = self.admin("/metrics")
+        assert status == 200, body
+        return sum(value for key, own, value in parse_metrics(body)
+                   if key == name and all(own.get(label) == wanted for label, wanted in labels.items()))
+
+    def log_lines(self):
+        if not self.log_path.exists():
+            return []
+        text = self.log_path.read_text()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def wait_for_log(self, condition=lambda line: True, count=1, seconds=5):
+        """The first `count` access log lines that meet the condition, in their order (one: the line itself)."""
+        found = []
+
+        def enough():
+            found[:] = [line for line in self.log_lines() if condition(line)]
+            return len(found) >= count
+
+        wait_until(enough, f"{count} matching access log lines; there are {self.log_lines()[-5:]}", seconds)
+        return found[0] if count == 1 else found[:count]
+
+
+SERIES = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([-+.\deE]+|NaN|[+-]Inf)\Z')
+LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|\Z)')
+
+
+def parse_metrics(text):
+    """(name, labels, value) of each series; any line that is not Prometheus text fails."""
+    series = []
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        match = SERIES.match(line)
+        assert match, f"not a metric: {line!r}"
+        labels = match.group(2) or ""
+        assert LABEL.sub("", labels) == "", f"labels: {labels!r}"
+        series.append((match.group(1), dict(LABEL.findall(labels)), float(match.group(3))))
+    return series
+
+
+DETAILS = re.compile(r'penstock; error=(\w+)(?:; details="((?:[^"\\]|\\.)*)")?\Z')
+
+
+def proxy_status(response):
+    """The last member of Proxy-Status as a dict: error, phase, limit (key), value, details."""
+    values = response.all("proxy-status")
+    assert values, f"no Proxy-Status in {response.status} {response.fields}: {response.text[:300]}"
+    assert len(values[-1]) <= 256, values[-1]
+    match = DETAILS.match(values[-1])
+    assert match, values[-1]
+    details = match.group(2) or ""
+    found = {"error": match.group(1), "details": details}
+    for key in ("phase", "limit", "spent", "id"):
+        part = re.search(rf"\b{key}=(\S+)", details)
+        found[key] = part.group(1) if part else None
+    return found
+
+
+def assert_failed(response, status, error, phase=None, limit=None):
+    """The answer of the proxy's own that names status, token, phase and the key that fired."""
+    told = proxy_status(response)
+    got = (response.status, told["error"]) + ((told["phase"],) if phase else ()) + ((told["limit"],) if limit else ())
+    wanted = (status, error) + ((phase,) if phase else ()) + ((limit,) if limit else ())
+    assert got == wanted, f"{got} instead of {wanted}: {response.fields} {response.text}"
+    for word in filter(None, (phase, limit)):
+        assert word in response.text, f"the body does not name {word}: {response.text}"
+    assert told["id"] and told["id"] in response.text, f"no id in the body: {response.text}"
+
+
+def assert_elapsed(seconds, limit, extra=0.5):
+    assert limit <= seconds < limit + slack(extra), f"{seconds:.3f} s for a limit of {limit} s"

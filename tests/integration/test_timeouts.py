@@ -1,0 +1,488 @@
+"""Each time limit ends what it should, when it should, and says which one it was.
+
+Every test runs the same delay twice: under a limit shorter than it, asserting status, token, phase,
+key and elapsed time; and under three times that limit, where the same delay must do no harm.
+"""
+
+import select
+import socket
+import time
+
+import pytest
+
+from support import dns_server
+from support.penstock import assert_elapsed, assert_failed
+from support.scripted_origin import answering
+from support.waiting import TIME_FACTOR, pause, slack
+
+LIMIT, DELAY = 0.3, 0.6
+MIB = 1 << 20
+both = pytest.mark.parametrize("limit, succeeds", [(LIMIT, False), (3 * LIMIT, True)], ids=["limit", "control"])
+
+
+def ms(seconds):
+    return f"{round(seconds * 1000)}ms"
+
+
+def assert_logged(proxy, error, phase, key, **more):
+    line = proxy.wait_for_log(lambda line: "error" in line)
+    assert (line["error"], line["error_limit"]) == (error, key), line
+    assert line.get("error_phase") == phase, line
+    for name, value in more.items():
+        assert line[name] == value, line
+    return line
+
+
+def assert_ended_by(proxy, response, limit, status, error, phase, key):
+    """A whole answer of the proxy's own, in time, and the log that says the same."""
+    assert_failed(response, status, error, phase, key)
+    assert f"limit={key} {ms(limit)} " in " ".join(response.all("proxy-status"))
+    assert_elapsed(response.seconds, limit)
+    assert_logged(proxy, error, phase, key, status=status, status_source="proxy")
+    assert proxy.metrics("penstock_errors_total", token=error, phase=phase) == 1
+
+
+# The client's side
+
+
+@both
+def test_client_header_timeout(stack, limit, succeeds):
+    proxy = stack.penstock(stack.to(stack.origin()), client={"header_timeout": ms(limit)})
+    with proxy.client() as client:
+        begun = time.monotonic()
+        client.send(b"GET http://api.test/ HTTP/1.1\r\nHost: api.t")
+        if succeeds:
+            pause(DELAY)
+            client.send(b"est\r\n\r\n")
+        response = client.response()
+        elapsed = time.monotonic() - begun
+        if succeeds:
+            assert response.status == 200
+        else:
+            assert_failed(response, 408, "http_request_error", limit="client.header_timeout")
+            assert_elapsed(elapsed, limit)
+            assert client.ending() == "closed"
+
+
+def test_a_trickle_does_not_put_off_the_header_timeout(stack):
+    proxy = stack.penstock(stack.to(stack.origin()), client={"header_timeout": ms(LIMIT)})
+    with proxy.client() as client:
+        begun = time.monotonic()
+        client.send(b"GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\nX: ")
+        client.sock.settimeout(0.05)
+        response = None
+        while response is None and time.monotonic() - begun < 5 * TIME_FACTOR:
+            client.send(b"x")
+            try:
+                response = client.response()
+            except TimeoutError:
+                continue
+        assert_failed(response, 408, "http_request_error", limit="client.header_timeout")
+        assert_elapsed(time.monotonic() - begun, LIMIT)
+
+
+@both
+def test_client_body_stall(stack, limit, succeeds):
+    proxy = stack.penstock(stack.to(stack.origin()), client={"body_stall": ms(limit)})
+    with proxy.client() as client:
+        client.send(b"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 8\r\n\r\nhalf")
+        begun = time.monotonic()
+        if succeeds:
+            pause(DELAY)
+            client.send(b"half")
+        response = client.response()
+        response.seconds = time.monotonic() - begun
+    if succeeds:
+        assert response.status == 200
+    else:
+        assert_ended_by(proxy, response, limit, 408, "http_request_error", "send", "client.body_stall")
+
+
+def big_reply(connection, request):
+    connection.reply(bytes(64 * MIB))
+
+
+@both
+def test_client_write_stall(stack, limit, succeeds):
+    proxy = stack.penstock(stack.to(stack.origin(answering(big_reply))), client={"write_stall": ms(limit)})
+    with proxy.client(receive_buffer=65536) as client:
+        begun = time.monotonic()
+        client.request("http://api.test/")
+        client.head()
+        if succeeds:
+            pause(DELAY)
+            client.reader.exactly(60 * MIB)
+            return
+        line = assert_logged(proxy, "client_write_timeout", "receive", "client.write_stall", status=499)
+        assert_elapsed(time.monotonic() - begun, limit, 0.8)
+        assert line["total_ms"] >= limit * 1000
+        assert client.ending() == "reset"
+
+
+@both
+def test_client_idle_timeout(stack, limit, succeeds):
+    proxy = stack.penstock(stack.to(stack.origin()), client={"idle_timeout": ms(limit)})
+    with proxy.client() as client:
+        client.fetch("http://api.test/")
+        begun = time.monotonic()
+        if succeeds:
+            pause(DELAY)
+            assert client.fetch("http://api.test/").status == 200
+        else:
+            assert client.ending() == "closed"
+            assert_elapsed(time.monotonic() - begun, limit)
+
+
+# The way to a connection
+
+
+@both
+def test_queue(stack, limit, succeeds):
+    def answer(connection, request):
+        if request.target == "/slow":
+            connection.pause(DELAY)
+        connection.reply()
+
+    origin = stack.origin(answering(answer))
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"queue": ms(limit)}))
+    with proxy.client() as first:
+        first.request("http://api.test/slow")
+        while not origin.requests:
+            pause(0.005)
+        response = proxy.fetch("http://api.test/queued")
+        assert first.response().status == 200
+    if succeeds:
+        assert response.status == 200 and origin.accepted == 1
+    else:
+        assert_ended_by(proxy, response, limit, 503, "connection_limit_reached", "queue", "timeouts.queue")
+        assert int(response.get("retry-after")) >= 1
+        assert [r.target for r in origin.requests] == ["/slow"], "a request that waited in vain was sent"
+
+
+def truncated_then_slow(name, kind, transport):
+    """Answers over UDP, late, that it does not fit; and over TCP late again: two attempts' time in one."""
+    if transport == "udp":
+        return dns_server.Answer(truncated=True, delay=0.2)
+    return dns_server.Answer(("127.0.0.1",), delay=0.2)
+
+
+def by_name(origin, dns, **timeouts):
+    """An upstream dialled by a name that only our DNS server knows."""
+    return {"connect_to": f"resolved.test:{origin.port}", "timeouts": timeouts}, {
+        "servers": [dns.address], "attempt_timeout": "280ms", "attempts": 1}
+
+
+@both
+def test_resolve(stack, limit, succeeds):
+    origin, dns = stack.origin(), stack.dns(truncated_then_slow)
+    policy, settings = by_name(origin, dns, resolve=ms(limit))
+    proxy = stack.penstock(stack.to(origin, **policy), dns=settings)
+    response = proxy.fetch("http://api.test/")
+    if succeeds:
+        assert response.status == 200
+        assert proxy.wait_for_log()["resolve_ms"] >= 350
+    else:
+        assert_ended_by(proxy, response, limit, 504, "dns_timeout", "resolve", "timeouts.resolve")
+
+
+def test_a_silent_name_server_ends_with_the_last_attempt(stack):
+    origin, dns = stack.origin(), stack.dns(dns_server.silent)
+    policy, settings = by_name(origin, dns, resolve="2s")
+    proxy = stack.penstock(stack.to(origin, **policy), dns={**settings, "attempts": 2})
+    response = proxy.fetch("http://api.test/")
+    assert_failed(response, 504, "dns_timeout", "resolve")
+    assert 0.28 <= response.seconds < 2 + slack()
+    asked = [query for query in dns.queries if query[1] == dns_server.A]
+    assert len(asked) == 2 and asked[0][0] == "resolved.test"
+
+
+class FullBacklog:
+    """A listening socket whose queue is full: the kernel drops every further SYN until it is drained."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.port = self.listener.getsockname()[1]
+        self.fillers = []
+        while self._one_more():
+            pass
+
+    def _one_more(self):
+        filler = socket.socket()
+        filler.settimeout(0.2)
+        self.fillers.append(filler)
+        try:
+            filler.connect(("127.0.0.1", self.port))
+            return True
+        except TimeoutError:
+            return False
+
+    def close(self):
+        for sock in [self.listener, *self.fillers]:
+            sock.close()
+
+
+def drain_and_serve(backlog, after):
+    """Frees the queue after a while; the kernel's next SYN (1 s after the first) then gets through."""
+    pause(after)
+    for filler in backlog.fillers:
+        filler.close()
+    backlog.listener.settimeout(5 * TIME_FACTOR)
+    while True:
+        sock, _ = backlog.listener.accept()
+        if sock.recv(1):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            return sock
+
+
+@pytest.mark.parametrize("limit, succeeds", [(0.6, False), (1.8, True)], ids=["limit", "control"])
+def test_connect(stack, limit, succeeds):
+    backlog = FullBacklog()
+    try:
+        proxy = stack.penstock(stack.to(backlog, timeouts={"connect": ms(limit)}))
+        if succeeds:
+            with proxy.client() as client:
+                client.request("http://api.test/")
+                served = drain_and_serve(backlog, DELAY)
+                assert client.response().body == b"ok"
+                served.close()
+            assert proxy.wait_for_log()["connect_ms"] >= 900
+        else:
+            response = proxy.fetch("http://api.test/")
+            assert_ended_by(proxy, response, limit, 504, "connection_timeout", "connect", "timeouts.connect")
+    finally:
+        backlog.close()
+
+
+@both
+def test_tls_handshake(stack, limit, succeeds):
+    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(DELAY))
+    proxy = stack.penstock(stack.to(origin, timeouts={"tls_handshake": ms(limit)}))
+    response = proxy.fetch("http://api.test/")
+    if succeeds:
+        assert response.status == 200
+        assert proxy.wait_for_log()["tls_ms"] >= DELAY * 1000 - 50
+    else:
+        assert_ended_by(proxy, response, limit, 504, "connection_timeout", "tls_handshake", "timeouts.tls_handshake")
+        assert not origin.received
+
+
+# The exchange
+
+
+@both
+def test_write_stall(stack, limit, succeeds):
+    def serve(connection):
+        head = connection.read_head()
+        if not succeeds:
+            connection.stall()
+        connection.pause(DELAY)
+        for _ in range(head.content_length >> 18):
+            connection.reader.exactly(1 << 18)
+        connection.reply()
+        connection.wait_closed()
+
+    origin = stack.origin(serve, receive_buffer=65536)
+    proxy = stack.penstock(stack.to(origin, timeouts={"write_stall": ms(limit)}), client={"body_stall": "20s"})
+    with proxy.client() as client:
+        client.send(f"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: {32 * MIB}\r\n\r\n")
+        begun = time.monotonic()
+        response = send_until_answered(client, 32 * MIB)
+        response.seconds = time.monotonic() - begun
+    if succeeds:
+        assert response.status == 200
+    else:
+        assert_ended_by(proxy, response, limit, 504, "connection_write_timeout", "send", "timeouts.write_stall")
+
+
+def send_until_answered(client, size):
+    """Pushes a body and stops when an answer comes instead of room for more."""
+    block, sent = bytes(1 << 16), 0
+    while sent < size:
+        readable, writable, _ = select.select([client.sock], [client.sock], [], 20 * TIME_FACTOR)
+        if readable:
+            break
+        assert writable, "neither room for the body nor an answer"
+        client.sock.setblocking(False)
+        try:
+            sent += client.sock.send(block[: size - sent])
+        except BlockingIOError:
+            pass
+        client.sock.settimeout(20 * TIME_FACTOR)
+    return client.response()
+
+
+@both
+def test_response_header(stack, limit, succeeds):
+    def answer(connection, request):
+        connection.pause(DELAY)
+        connection.reply()
+
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"response_header": ms(limit)}))
+    response = proxy.fetch("http://api.test/")
+    if succeeds:
+        assert response.status == 200
+    else:
+        assert_ended_by(proxy, response, limit, 504, "http_response_timeout", "await_head", "timeouts.response_header")
+
+
+@pytest.mark.parametrize("drop", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"x"], ids=["1xx", "trickle"])
+def test_neither_1xx_nor_a_trickle_put_off_the_response_header_timeout(stack, drop):
+    def answer(connection, request):
+        connection.send(b"" if b"103" in drop else b"HTTP/1.1 200 OK\r\nX: ")
+        while not connection.origin.stopping.is_set():
+            connection.send(drop)
+            connection.pause(0.03)
+
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"response_header": ms(LIMIT)}))
+    response = proxy.fetch("http://api.test/")
+    assert_ended_by(proxy, response, LIMIT, 504, "http_response_timeout", "await_head", "timeouts.response_header")
+
+
+def test_a_slow_upload_does_not_count_as_response_header(stack):
+    proxy = stack.penstock(stack.to(stack.origin(), timeouts={"response_header": ms(LIMIT)}))
+    with proxy.client() as client:
+        client.send(b"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 8\r\n\r\nhalf")
+        pause(DELAY)
+        client.send(b"half")
+        assert client.response().status == 200
+
+
+@both
+def test_body_stall(stack, limit, succeeds):
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        connection.pause(DELAY)
+        connection.send(b"half")
+
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"body_stall": ms(limit)}))
+    with proxy.client() as client:
+        begun = time.monotonic()
+        client.request("http://api.test/")
+        if succeeds:
+            assert client.response().body == b"halfhalf"
+            return
+        head, cut = client.cut_response()
+        assert_elapsed(time.monotonic() - begun, limit)
+    assert head.status == 200 and head.body == b"half" and cut.reset
+    assert_logged(proxy, "connection_read_timeout", "receive", "timeouts.body_stall", status=200)
+
+
+def test_a_slow_body_that_never_stalls_is_let_be(stack):
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+        for _ in range(8):
+            connection.pause(LIMIT / 3)
+            connection.send(b"x")
+
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"body_stall": ms(LIMIT * TIME_FACTOR)}))
+    response = proxy.fetch("http://api.test/")
+    assert response.body == b"x" * 8 and response.seconds > 2 * LIMIT
+
+
+def test_a_client_that_reads_slowly_is_no_stall_of_the_origin(stack):
+    proxy = stack.penstock(stack.to(stack.origin(answering(big_reply)), timeouts={"body_stall": ms(LIMIT)}))
+    with proxy.client(receive_buffer=65536) as client:
+        client.request("http://api.test/")
+        head = client.head()
+        pause(DELAY)
+        client.reader.response_body(head, "GET")
+        assert len(head.body) == 64 * MIB
+
+
+@both
+def test_total_before_the_head(stack, limit, succeeds):
+    def answer(connection, request):
+        connection.pause(DELAY)
+        connection.reply()
+
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"total": ms(limit)}))
+    response = proxy.fetch("http://api.test/")
+    if succeeds:
+        assert response.status == 200
+    else:
+        assert_ended_by(proxy, response, limit, 504, "http_response_timeout", "await_head", "timeouts.total")
+
+
+@both
+def test_total_in_the_queue(stack, limit, succeeds):
+    def answer(connection, request):
+        if request.target == "/slow":
+            connection.pause(DELAY)
+        connection.reply()
+
+    origin = stack.origin(answering(answer))
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"total": ms(limit)}))
+    with proxy.client() as first:
+        first.request("http://api.test/slow")
+        while not origin.requests:
+            pause(0.005)
+        response = proxy.fetch("http://api.test/queued")
+    if succeeds:
+        assert response.status == 200
+    else:
+        assert_failed(response, 504, "http_response_timeout", "queue", "timeouts.total")
+        assert_elapsed(response.seconds, limit)
+
+
+@both
+def test_total_after_the_head(stack, limit, succeeds):
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for _ in range(6):
+            connection.pause(DELAY / 6)
+            connection.send(b"x")
+
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"total": ms(limit)}))
+    with proxy.client() as client:
+        begun = time.monotonic()
+        client.request("http://api.test/")
+        if succeeds:
+            assert client.response().body == b"xxxxxx"
+            return
+        head, cut = client.cut_response()
+        assert_elapsed(time.monotonic() - begun, limit)
+    assert head.status == 200 and 0 < len(head.body) < 6 and cut.reset
+    assert_logged(proxy, "http_response_timeout", "receive", "timeouts.total")
+
+
+def test_the_late_answer_of_a_timed_out_exchange_reaches_nobody(stack):
+    def answer(connection, request):
+        if request.target == "/late":
+            connection.pause(DELAY)
+        connection.reply(request.target.encode())
+
+    origin = stack.origin(answering(answer))
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"response_header": ms(LIMIT)}))
+    assert proxy.fetch("http://api.test/late").status == 504
+    with proxy.client() as client:
+        for i in range(20):
+            assert client.fetch(f"http://api.test/{i}").body == b"/%d" % i
+            pause(0.02)
+    assert proxy.pools()[0]["closed"].get("timeout") == 1
+
+
+def test_a_limit_that_the_file_does_not_set_is_named_in_a_warning(stack):
+    backlog = FullBacklog()
+    try:
+        proxy = stack.penstock(stack.to(backlog))
+        response = proxy.fetch("http://api.test/")
+        assert_failed(response, 504, "connection_timeout", "connect", "timeouts.connect")
+        assert_elapsed(response.seconds, 5)
+        assert "timeouts.connect" in proxy.stderr
+    finally:
+        backlog.close()
+
+
+def test_limits_of_defaults_are_overridden_key_by_key(stack):
+    def answer(connection, request):
+        connection.pause(DELAY)
+        connection.reply()
+
+    origin = stack.origin(answering(answer), names=("one.test", "two.test"))
+    proxy = stack.penstock(stack.to(origin, "one.test"),
+                           stack.to(origin, "two.test", timeouts={"response_header": "10s"}),
+                           defaults={"timeouts": {"response_header": ms(LIMIT), "body_stall": "4s"}})
+    assert proxy.fetch("http://one.test/").status == 504
+    assert proxy.fetch("http://two.test/").status == 200
