@@ -42,11 +42,12 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor, co
       return Lease(*connection);
     }
     // What is idle here is of another flavor: its permit serves this request better.
-    if (permits_ >= limits_.max_connections && !slot.idle.empty()) {
+    UpstreamConnection* spare = find_spare(slot, *flavor);
+    if (spare == nullptr && permits_ >= limits_.max_connections && !slot.idle.empty()) {
       end(slot.idle.back(), CloseReason::kEvicted, next);
     }
     const bool may_dial = permits_ < limits_.max_connections;
-    if (!may_dial && queued_count_ >= limits_.max_waiting) {
+    if (spare == nullptr && !may_dial && queued_count_ >= limits_.max_waiting) {
       return Error{.code = ErrorCode::kConnectionLimitReached,
                    .phase = Phase::kQueue,
                    .limit_key = "pool.max_waiting",
@@ -56,9 +57,14 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor, co
     slot.queued.push_back(*waiter);
     ++slot.queued_count;
     ++queued_count_;
-    ++(may_dial ? totals_.acquired_dialed : totals_.acquired_queued);
-    slot.metrics->acquires[may_dial ? AcquireResult::kDialed : AcquireResult::kQueued].add();
-    use_permits(worker, next);
+    const bool dials = spare == nullptr && may_dial;
+    ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
+    slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
+    if (spare != nullptr) {
+      pair(*waiter, *spare);
+    } else {
+      use_permits(worker, next);
+    }
   }
   carry_out(next, waiter.get());
   const Phase phase = waiter->dial_ != nullptr ? waiter->dial_->dial_phase_ : Phase::kQueue;
@@ -141,13 +147,13 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
 }
 
 void HostPool::deliver(UpstreamConnection& connection, Waiter& waiter, Next& next) {
-  UpstreamConnection* orphan = waiter.dial_;
+  UpstreamConnection* spare = waiter.dial_;
   finish_waiting(waiter);
   move_to(connection, ConnectionState::kBusy);
   ++connection.requests_;
   next.deliver_to = &waiter;
   next.deliver = &connection;
-  if (orphan != nullptr) find_waiter_for(*orphan, next);
+  if (spare != nullptr) find_waiter_for(*spare, next);
 }
 
 void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& next) {
@@ -178,8 +184,11 @@ void HostPool::finish_waiting(Waiter& waiter) {
   }
   waiter.unlink();
   waiter.state_ = WaiterState::kServed;
-  if (waiter.dial_ != nullptr) waiter.dial_->waiter_ = nullptr;
-  waiter.dial_ = nullptr;
+  UpstreamConnection* dial = std::exchange(waiter.dial_, nullptr);
+  if (dial == nullptr) return;
+  dial->waiter_ = nullptr;
+  dial->unlink();
+  slot_of(waiter.worker_).spare.push_back(*dial);
 }
 
 void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
@@ -193,15 +202,32 @@ void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
   }
   waiter.dial_ = &dial;
   dial.waiter_ = &waiter;
+  dial.unlink();
+  slot_of(waiter.worker_).dialing.push_back(dial);
+}
+
+UpstreamConnection* HostPool::find_spare(Slot& slot, const Flavor& flavor) {
+  for (UpstreamConnection& dial : slot.spare) {
+    if (dial.flavor_->same_as(flavor)) return &dial;
+  }
+  return nullptr;
 }
 
 // A dial whose waiter is gone serves the oldest one that has none; else it will join the idle ones.
-void HostPool::find_waiter_for(UpstreamConnection& orphan, Next& next) {
-  for (Waiter& waiter : slot_of(orphan.worker_).queued) {
-    if (!waiter.flavor_->same_as(*orphan.flavor_)) continue;
-    pair(waiter, orphan);
-    next.tell_phase = &waiter;
+void HostPool::find_waiter_for(UpstreamConnection& spare, Next& next) {
+  for (Waiter& waiter : slot_of(spare.worker_).queued) {
+    if (!waiter.flavor_->same_as(*spare.flavor_)) continue;
+    pair(waiter, spare);
+    next.repaired.push_back(&waiter);
     return;
+  }
+}
+
+void HostPool::find_waiters_for_spares(Slot& slot, Next& next) {
+  for (auto it = slot.spare.begin(); it != slot.spare.end();) {
+    UpstreamConnection& spare = *it;
+    ++it;
+    find_waiter_for(spare, next);
   }
 }
 
@@ -224,7 +250,6 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
     auto* dial = new UpstreamConnection(*this, own, waiter.flavor_, waiter.limits_);
     ++permits_;
     ++dialing_count_;
-    dialing_.push_back(*dial);
     pair(waiter, *dial);
     next.dials.push_back(dial);
   }
@@ -249,9 +274,9 @@ void HostPool::cancel(Waiter& waiter) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    UpstreamConnection* orphan = waiter.dial_;
+    UpstreamConnection* spare = waiter.dial_;
     finish_waiting(waiter);
-    if (orphan != nullptr) find_waiter_for(*orphan, next);
+    if (spare != nullptr) find_waiter_for(*spare, next);
   }
   carry_out(next);
 }
@@ -274,7 +299,7 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
       Waiter* first = first_waiter(slot, *connection.flavor_);
       if (first != paired) {
         pair(*paired, *std::exchange(first->dial_, nullptr));
-        next.tell_phase = paired;
+        next.repaired.push_back(paired);
       }
     }
     place(connection, next);
@@ -302,6 +327,7 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
       for (Slot& slot : slots_) {
         if (&slot != &own && !(slot.queued.empty() && slot.paired.empty())) others.push_back(slot.worker);
       }
+      find_waiters_for_spares(own, next);
     }
     use_permits(connection.worker_, next);
   }
@@ -315,11 +341,15 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
 }
 
 void HostPool::fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error) {
+  Next next;
   WaiterList failing;
   {
     const std::lock_guard lock(mutex_);
-    take_waiters_before(slot_of(worker), before, failing);
+    Slot& slot = slot_of(worker);
+    take_waiters_before(slot, before, failing);
+    find_waiters_for_spares(slot, next);
   }
+  carry_out(next);
   fail(failing, error);
 }
 
@@ -396,12 +426,8 @@ void HostPool::detach(WorkerPool& worker) {
     const std::lock_guard lock(mutex_);
     Slot& slot = slot_of(worker);
     assert(slot.queued.empty() && slot.paired.empty());
-    for (ConnectionList* list : {&slot.idle, &dialing_}) {
-      for (auto it = list->begin(); it != list->end();) {
-        UpstreamConnection& connection = *it;
-        ++it;
-        if (&connection.worker_ == &worker) end(connection, CloseReason::kShutdown, next);
-      }
+    for (ConnectionList* list : {&slot.idle, &slot.spare, &slot.dialing}) {
+      while (!list->empty()) end(list->front(), CloseReason::kShutdown, next);
     }
     slot.sweep.reset();
     slot.worker = nullptr;
@@ -477,9 +503,7 @@ void HostPool::carry_out(Next& next, const Waiter* starting) {
   for (WorkerPool* worker : next.grants) {
     post(worker->executor(), [this, worker] { on_grant(*worker); });
   }
-  if (next.tell_phase != nullptr) {
-    next.tell_phase->handler_.on_dial_phase(next.tell_phase->dial_->dial_phase_);
-  }
+  for (Waiter* waiter : next.repaired) waiter->handler_.on_dial_phase(waiter->dial_->dial_phase_);
   // Last: the handler may do anything, also end what the others were about.
   if (next.deliver_to != nullptr) next.deliver_to->handler_.on_acquired(Lease(*next.deliver));
 }

@@ -6,7 +6,8 @@
 // callback or a post: what is to be done is collected under it and done after it.
 //
 // Lists, and when one moves:
-//   dialing   from the start of a dial until it succeeds (idle or busy) or fails (closed)
+//   dialing   per worker, dials with a waiter; until they succeed (idle or busy) or fail (closed)
+//   spare     per worker, dials whose waiter was served otherwise or left: the next waiter's
 //   busy      leased to an exchange; from idle or dialing, to idle or closed
 //   idle      per worker, last used first; watched by its worker, swept by age from the back
 //   queued    per worker, waiters without a dial, oldest first
@@ -124,6 +125,8 @@ class HostPool {
   // What one worker has here. Lists change under the mutex; the sweep is the worker's own.
   struct Slot {
     ConnectionList idle;
+    ConnectionList dialing;
+    ConnectionList spare;
     WaiterList queued;
     WaiterList paired;
     std::uint32_t queued_count = 0;
@@ -136,7 +139,7 @@ class HostPool {
   struct Next {
     Waiter* deliver_to = nullptr;
     UpstreamConnection* deliver = nullptr;
-    Waiter* tell_phase = nullptr;  // it was given a dial that is under way
+    std::vector<Waiter*> repaired;           // were given a dial that is under way: to be told its phase
     std::vector<UpstreamConnection*> dials;  // to start
     std::vector<WorkerPool*> grants;         // permissions to dial, to post
     std::vector<UpstreamConnection*> ended;  // closed in the books: their streams close now
@@ -150,7 +153,9 @@ class HostPool {
   static Waiter* first_waiter(Slot& slot, const Flavor& flavor);
   void finish_waiting(Waiter& waiter);
   void pair(Waiter& waiter, UpstreamConnection& dial);
-  void find_waiter_for(UpstreamConnection& orphan, Next& next);
+  static UpstreamConnection* find_spare(Slot& slot, const Flavor& flavor);
+  void find_waiter_for(UpstreamConnection& spare, Next& next);
+  void find_waiters_for_spares(Slot& slot, Next& next);
   void use_permits(WorkerPool& own, Next& next);
   std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
   void place(UpstreamConnection& connection, Next& next);
@@ -182,7 +187,6 @@ class HostPool {
   std::uint32_t permits_ = 0;  // dialing + idle + busy + grants on their way
   std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0;
   std::uint32_t queued_count_ = 0;
-  ConnectionList dialing_;
   ConnectionList busy_;
   std::vector<Slot> slots_;
   MonotonicTime unused_since_ = kNever;
