@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <mutex>
 #include <unordered_map>
 
@@ -49,7 +50,10 @@ void append_json_string(Line& line, std::string_view text) {
 
 // Text is for eyes: control characters must not reach the terminal.
 void append_text_value(Line& line, std::string_view text) {
-  const bool plain = !text.empty() && text.find_first_of(" \t\r\n\"\\=\x1b") == std::string_view::npos;
+  const bool plain = !text.empty() && std::none_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte <= ' ' || byte == 0x7f || c == '"' || c == '\\' || c == '=';
+  });
   if (plain) {
     append(line, text);
   } else {
