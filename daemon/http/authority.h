@@ -18,7 +18,9 @@ struct Authority {
   // "host", "host:port", "[v6]:port"; the port is left out when it is `default_port`.
   void append_to(std::string& out, std::uint16_t default_port) const;
   std::string to_string(std::uint16_t default_port) const;
-  bool single_label() const { return kind == HostKind::kName && host.find('.') == std::string::npos; }
+  bool single_label() const {
+    return kind == HostKind::kName && host.find('.') == std::string::npos;
+  }
 };
 
 // Fills `out` (whose capacity is kept). The reason, a literal, when the text is not an authority:

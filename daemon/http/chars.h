@@ -37,7 +37,8 @@ inline constexpr std::array<char, 256> kLower = [] {
 inline constexpr std::array<std::int8_t, 256> kHexValue = [] {
   std::array<std::int8_t, 256> value{};
   for (auto& v : value) v = -1;
-  for (int d = 0; d < 10; ++d) value[static_cast<std::size_t>('0' + d)] = static_cast<std::int8_t>(d);
+  for (int d = 0; d < 10; ++d)
+    value[static_cast<std::size_t>('0' + d)] = static_cast<std::int8_t>(d);
   for (int d = 10; d < 16; ++d) {
     value[static_cast<std::size_t>('a' + d - 10)] = static_cast<std::int8_t>(d);
     value[static_cast<std::size_t>('A' + d - 10)] = static_cast<std::int8_t>(d);

@@ -30,8 +30,7 @@ FieldId identify_field(std::string_view name) {
     case 3:
       return pick(name, "via", FieldId::kVia);
     case 4:
-      return first == 'h' ? pick(name, "host", FieldId::kHost)
-                          : pick(name, "date", FieldId::kDate);
+      return first == 'h' ? pick(name, "host", FieldId::kHost) : pick(name, "date", FieldId::kDate);
     case 5:
       return pick(name, "proxy", FieldId::kProxy);
     case 6:

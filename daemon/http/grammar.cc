@@ -42,7 +42,8 @@ Violation violation_of(const llhttp_t& parser, llhttp_errno_t error) {
   const bool coded = (parser.flags & F_TRANSFER_ENCODING) != 0;
   const bool sized = (parser.flags & F_CONTENT_LENGTH) != 0;
   // INVALID_CONSTANT: a method of RTSP.
-  if (error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT) return Violation::kMethodUnknown;
+  if (error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT)
+    return Violation::kMethodUnknown;
   if (error == HPE_INVALID_URL) return Violation::kTarget;
   if (error == HPE_INVALID_HEADER_TOKEN) return Violation::kFieldName;
   if (error == HPE_INVALID_CONTENT_LENGTH) return Violation::kContentLength;

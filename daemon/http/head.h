@@ -16,7 +16,18 @@ enum class HttpVersion : std::uint8_t { k10, k11 };
 
 // Methods that the proxy treats in a way of their own. kOther is a method that llhttp knows and
 // that simply passes; an unknown one is refused with 501.
-enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete, kConnect, kOptions, kTrace, kPatch, kOther };
+enum class Method : std::uint8_t {
+  kGet,
+  kHead,
+  kPost,
+  kPut,
+  kDelete,
+  kConnect,
+  kOptions,
+  kTrace,
+  kPatch,
+  kOther
+};
 
 enum class FramingKind : std::uint8_t { kNone, kLength, kChunked, kUntilClose };
 
@@ -30,7 +41,7 @@ struct BodyFraming {
 struct MessageHead {
   HttpVersion version = HttpVersion::k11;
   FieldList fields;
-  FieldList trailers;       // after the end of a chunked message; views into trailer_arena
+  FieldList trailers;  // after the end of a chunked message; views into trailer_arena
   BodyFraming framing;
   // The sender keeps the connection open after this message (RFC 9112 section 9.3).
   bool keep_alive = false;

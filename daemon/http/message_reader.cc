@@ -31,8 +31,8 @@ void MessageReader::start(const ParseLimits& limits) {
 
 void MessageReader::begin_head(std::size_t max_head_bytes) {
   state_ = State::kHead;
-  scanner_.start({SectionScanner::Kind::kHead, max_head_bytes, limits_.max_fields,
-                  side_ == Side::kResponse});
+  scanner_.start(
+      {SectionScanner::Kind::kHead, max_head_bytes, limits_.max_fields, side_ == Side::kResponse});
 }
 
 ParseEvent MessageReader::scan_head(std::string_view in) {

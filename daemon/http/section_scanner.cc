@@ -12,14 +12,15 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "find_control counts from the low byte");
 
-// Bit 7 of the lowest byte that is below 0x20 or 0x7f is set, and no bit below that one: borrows
-// only run upwards, past the first true find.
+// Bit 7 of every byte that is below 0x20 or 0x7f. Bit 7 is taken off before the sums, so that no
+// byte carries into the next.
 std::uint64_t control_mask(std::uint64_t word) {
   constexpr std::uint64_t kOnes = 0x0101010101010101;
   constexpr std::uint64_t kHighs = 0x80 * kOnes;
-  const std::uint64_t below = (word - 0x20 * kOnes) & ~word;
-  const std::uint64_t from_delete = word ^ (0x7f * kOnes);
-  return (below | ((from_delete - kOnes) & ~from_delete)) & kHighs;
+  const std::uint64_t low_bits = word & ~kHighs;
+  const std::uint64_t not_below_space = low_bits + (0x80 - 0x20) * kOnes;
+  const std::uint64_t is_delete = low_bits + kOnes;
+  return (~not_below_space | is_delete) & ~word & kHighs;
 }
 
 // The first control character, DEL included and HT excepted, or the end.

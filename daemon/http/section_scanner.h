@@ -29,7 +29,7 @@ class SectionScanner {
   // `in` starts at the first byte of the section, every time.
   Progress scan(std::string_view in);
 
-  std::size_t scanned() const { return offset_; }        // once complete: the section's bytes
+  std::size_t scanned() const { return offset_; }         // once complete: the section's bytes
   std::size_t first_line() const { return first_line_; }  // without its CRLF
   bool folded() const { return folded_; }
   Violation violation() const { return violation_; }
@@ -44,7 +44,7 @@ class SectionScanner {
   std::size_t offset_ = 0;
   std::size_t line_start_ = 0;
   std::size_t first_line_ = 0;
-  std::size_t lines_ = 0;   // whole ones
+  std::size_t lines_ = 0;  // whole ones
   std::size_t fields_ = 0;
   bool folded_ = false;
   Violation violation_ = Violation::kNone;

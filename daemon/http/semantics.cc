@@ -79,7 +79,8 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
 Violation frame_coded(const MessageHead& head, const Facts& facts, BodyFraming& framing) {
   if (facts.lengths > 0) return Violation::kLengthAndCoding;
   if (head.version == HttpVersion::k10) return Violation::kCodingIn10;
-  if (facts.codings > 1 || !equals_ignoring_case(facts.coding, "chunked")) return Violation::kCoding;
+  if (facts.codings > 1 || !equals_ignoring_case(facts.coding, "chunked"))
+    return Violation::kCoding;
   framing = {FramingKind::kChunked, 0};
   return Violation::kNone;
 }
@@ -101,13 +102,22 @@ bool persists(const MessageHead& head, const Facts& facts) {
   return head.version == HttpVersion::k11 || facts.keep_alive;
 }
 
+// The usual request to a proxy: who reads the target judges that authority, no need to do it twice.
+bool is_authority_of(std::string_view host, std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  if (!target.starts_with(kScheme) || !target.substr(kScheme.size()).starts_with(host))
+    return false;
+  target.remove_prefix(kScheme.size() + host.size());
+  return target.empty() || target.front() == '/';
+}
+
 // RFC 9110 section 7.2. An empty Host is for targets that have no authority.
 Violation judge_host(const RequestHead& head, const Facts& facts, Authority& scratch) {
   if (facts.hosts > 1) return Violation::kHostRepeated;
   if (facts.hosts == 0) {
     return head.version == HttpVersion::k11 ? Violation::kHostMissing : Violation::kNone;
   }
-  if (facts.host.empty()) return Violation::kNone;
+  if (facts.host.empty() || is_authority_of(facts.host, head.target)) return Violation::kNone;
   return parse_authority(facts.host, scratch) ? Violation::kHostInvalid : Violation::kNone;
 }
 

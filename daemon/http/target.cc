@@ -45,9 +45,11 @@ Fault parse_absolute_form(Method method, std::string_view target, Target& out) {
   out.form = TargetForm::kAbsolute;
   out.https = scheme == 5;
   target.remove_prefix(scheme + kSlashes.size());
-  const std::size_t authority_end = std::min(target.find_first_of("/?"), target.size());
-  if (Fault fault = parse_authority(target.substr(0, authority_end), out.authority)) return fault;
-  out.path_and_query = target.substr(authority_end);
+  const auto end =
+      std::find_if(target.begin(), target.end(), [](char c) { return c == '/' || c == '?'; });
+  const std::size_t authority_bytes = static_cast<std::size_t>(end - target.begin());
+  if (Fault fault = parse_authority(target.substr(0, authority_bytes), out.authority)) return fault;
+  out.path_and_query = target.substr(authority_bytes);
   out.needs_slash = !out.path_and_query.starts_with('/');
   // RFC 9112 section 3.2.4: OPTIONS for no path at all asks about the server as a whole.
   if (method == Method::kOptions && out.path_and_query.empty()) {

@@ -14,8 +14,8 @@ enum class TargetForm : std::uint8_t { kOrigin, kAbsolute, kAuthority, kAsterisk
 
 struct Target {
   TargetForm form = TargetForm::kOrigin;
-  bool https = false;        // absolute-form: the URL's scheme
-  Authority authority;       // absolute and authority-form
+  bool https = false;   // absolute-form: the URL's scheme
+  Authority authority;  // absolute and authority-form
   // Byte for byte as received, without a fragment. Empty path: "" or "?query"; `needs_slash` then
   // says that a "/" goes before it.
   std::string_view path_and_query;

@@ -33,7 +33,8 @@ constexpr Row kRows[] = {
      "SOCKS is spoken to an HTTP proxy port: use http:// in the proxy's address"},
     {Violation::kNotHttp, 400, kProtocol, "the answer does not begin with HTTP/1."},
     // RFC 6585 section 5.
-    {Violation::kStartLineTooLarge, 431, kHeadSize, "the start line alone is over the head's bound"},
+    {Violation::kStartLineTooLarge, 431, kHeadSize,
+     "the start line alone is over the head's bound"},
     {Violation::kHeadTooLarge, 431, kHeadSize, "the head is over its bound"},
     {Violation::kTooManyFields, 431, kHeadSize, "too many fields in the head"},
     {Violation::kTooManyOptions, 431, kHeadSize, "too many options in Connection"},
@@ -43,7 +44,8 @@ constexpr Row kRows[] = {
     {Violation::kRequestLine, 400, kProtocol, "the request line is malformed"},
     {Violation::kMethodUnknown, 501, kProtocol, "the method is not known"},
     {Violation::kTarget, 400, kProtocol, "the target is malformed or holds a forbidden character"},
-    {Violation::kVersionUnsupported, 505, kProtocol, "the version is neither HTTP/1.1 nor HTTP/1.0"},
+    {Violation::kVersionUnsupported, 505, kProtocol,
+     "the version is neither HTTP/1.1 nor HTTP/1.0"},
     {Violation::kStatusLine, 400, kProtocol, "the status line is malformed"},
     // Section 5.1; RFC 9110 sections 5.1, 5.5 and 7.2.
     {Violation::kFieldName, 400, kProtocol,
@@ -64,7 +66,8 @@ constexpr Row kRows[] = {
     {Violation::kChunkSizeTooLarge, 400, kTransferCoding, "a chunk size is too large"},
     {Violation::kChunkLine, 400, kTransferCoding, "a chunk line does not end in CRLF"},
     {Violation::kChunkExtension, 400, kTransferCoding, "a chunk extension is malformed"},
-    {Violation::kChunkExtensionsTooLarge, 400, kProtocol, "the chunk extensions are over their bound"},
+    {Violation::kChunkExtensionsTooLarge, 400, kProtocol,
+     "the chunk extensions are over their bound"},
     {Violation::kChunkEnd, 400, kTransferCoding, "a chunk is not followed by CRLF"},
     {Violation::kTrailer, 400, kProtocol, "a trailer field is malformed"},
     // Section 8.

@@ -134,8 +134,8 @@ std::size_t request_head_bound(const RequestHead& head, const RequestRewrite& re
 }
 
 std::size_t response_head_bound(const ResponseHead& head, const ResponseRewrite& rewrite) {
-  return head.reason.size() + rewrite.via.size() + rewrite.date.size() +
-         fields_bound(head.fields) + kOwnWords;
+  return head.reason.size() + rewrite.via.size() + rewrite.date.size() + fields_bound(head.fields) +
+         kOwnWords;
 }
 
 void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, Buffer& out) {

@@ -48,7 +48,7 @@ inline std::string start_of(const ResponseHead& head) {
 }
 
 struct Outcome {
-  std::string log;     // each head, body and end, in order
+  std::string log;  // each head, body and end, in order
   std::size_t heads = 0;
   std::size_t ends = 0;
   std::string body;    // of all messages
@@ -107,13 +107,14 @@ Outcome feed(Parser& parser, std::string_view in, const std::vector<std::size_t>
 }
 
 inline Outcome run_request(std::string_view in, const ParseLimits& limits = {},
-                       const std::vector<std::size_t>& cuts = {}) {
+                           const std::vector<std::size_t>& cuts = {}) {
   RequestParser parser(limits);
   return feed<RequestHead>(parser, in, cuts);
 }
 
 inline Outcome run_response(std::string_view in, Method method = Method::kGet,
-                        const ParseLimits& limits = {}, const std::vector<std::size_t>& cuts = {}) {
+                            const ParseLimits& limits = {},
+                            const std::vector<std::size_t>& cuts = {}) {
   ResponseParser parser(limits);
   parser.start(method, limits);
   return feed<ResponseHead>(parser, in, cuts);

@@ -85,12 +85,11 @@ TEST(Lists, HoldATokenAsAWholeElement) {
     bool found;
   };
   const Row table[] = {
-      {"close", true},       {"Close", true},         {" close ", true},
-      {"a,close", true},     {"a, close ,b", true},   {"a,\tclose\t", true},
-      {",,close", true},     {"close,", true},        {"", false},
-      {",", false},          {"closed", false},       {"disclose", false},
-      {"a close", false},    {"\"close\"", false},    {"clos", false},
-      {"close;q=1", false},  {"keep-alive", false},   {"clo,se", false},
+      {"close", true},       {"Close", true},       {" close ", true}, {"a,close", true},
+      {"a, close ,b", true}, {"a,\tclose\t", true}, {",,close", true}, {"close,", true},
+      {"", false},           {",", false},          {"closed", false}, {"disclose", false},
+      {"a close", false},    {"\"close\"", false},  {"clos", false},   {"close;q=1", false},
+      {"keep-alive", false}, {"clo,se", false},
   };
   for (const Row& row : table) EXPECT_EQ(list_contains(row.list, "close"), row.found) << row.list;
 }

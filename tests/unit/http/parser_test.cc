@@ -55,6 +55,22 @@ TEST(RequestParser, DoesNotCountAnEmptyLineBeforeTheHead) {
   EXPECT_EQ(run_both_ways("\r\n" + kRequest, limits).ends, 1u);
 }
 
+// The scanner looks at eight bytes at a time: every byte value at every place among its neighbours.
+TEST(RequestParser, LetsTextPassAndNoControlAtAnyPlaceOfAValue) {
+  for (char neighbour : {'a', '\xff', '\t'}) {
+    for (std::size_t place = 1; place < 18; ++place) {
+      for (int c = 0; c < 256; ++c) {
+        std::string value(19, neighbour);
+        value.front() = value.back() = '.';
+        value[place] = static_cast<char>(c);
+        const bool text = c == '\t' || (c >= 0x20 && c != 0x7f);
+        const Outcome outcome = run_request("GET / HTTP/1.1\r\nHost: h\r\nA:" + value + "\r\n\r\n");
+        ASSERT_EQ(outcome.fault.status, text ? 0 : 400) << c << " at " << place;
+      }
+    }
+  }
+}
+
 TEST(RequestParser, TakesExactlyAsManyFieldsAsAllowed) {
   ParseLimits limits;
   limits.max_fields = 3;
@@ -74,8 +90,7 @@ TEST(RequestParser, BoundsTheOptionsOfAllConnectionFieldsTogether) {
   EXPECT_EQ(run_both_ways(start + "Connection: ,,,,,\r\n\r\n", limits).fault.status, 431);
 }
 
-const std::string kChunkedHead =
-    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+const std::string kChunkedHead = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 TEST(RequestParser, TakesTrailersOfExactlyTheBound) {
   const std::string section = "A: b\r\n\r\n";
@@ -179,8 +194,8 @@ TEST(RequestParser, StaysAtFaultUntilReset) {
 }
 
 TEST(RequestParser, IsResetInTheMiddleOfAnything) {
-  const std::string beginnings[] = {"\r\n", "GET / HT", kChunkedHead + "1\r\n", kChunkedHead + "0\r\n",
-                                    kChunkedHead + "1;a=\""};
+  const std::string beginnings[] = {"\r\n", "GET / HT", kChunkedHead + "1\r\n",
+                                    kChunkedHead + "0\r\n", kChunkedHead + "1;a=\""};
   for (const std::string& beginning : beginnings) {
     RequestParser parser({});
     RequestHead head;
@@ -218,9 +233,9 @@ TEST(RequestParser, ForgetsTheTrailersOfTheMessageBefore) {
 
 TEST(RequestParser, NamesTheMethodsThatTheProxyTreatsInAWayOfTheirOwn) {
   const std::pair<std::string, Method> table[] = {
-      {"GET", Method::kGet},         {"HEAD", Method::kHead},       {"POST", Method::kPost},
-      {"PUT", Method::kPut},         {"DELETE", Method::kDelete},   {"CONNECT", Method::kConnect},
-      {"OPTIONS", Method::kOptions}, {"TRACE", Method::kTrace},     {"PATCH", Method::kPatch},
+      {"GET", Method::kGet},         {"HEAD", Method::kHead},      {"POST", Method::kPost},
+      {"PUT", Method::kPut},         {"DELETE", Method::kDelete},  {"CONNECT", Method::kConnect},
+      {"OPTIONS", Method::kOptions}, {"TRACE", Method::kTrace},    {"PATCH", Method::kPatch},
       {"PROPFIND", Method::kOther},  {"M-SEARCH", Method::kOther},
   };
   for (const auto& [name, method] : table) {
@@ -345,7 +360,8 @@ TEST(ResponseParser, EndsAMessageThatWasWholeWhenTheConnectionClosed) {
 }
 
 TEST(ResponseParser, RefusesEveryByteBehindABodylessAnswerToHead) {
-  const Outcome run = run_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Method::kHead);
+  const Outcome run =
+      run_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Method::kHead);
   EXPECT_EQ(run.ends, 1u);
   EXPECT_EQ(run.fault.status, 502);
 }

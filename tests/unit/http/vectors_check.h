@@ -15,8 +15,8 @@ namespace penstock::test {
 
 // `run(bytes, vector, cuts)` gives a Outcome.
 template <typename RunFunction>
-void expect_the_same_however_cut(const Vector& vector, const std::string& bytes, const Outcome& whole,
-                                 RunFunction run) {
+void expect_the_same_however_cut(const Vector& vector, const std::string& bytes,
+                                 const Outcome& whole, RunFunction run) {
   for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
     const Outcome cut_in_two = run(bytes, vector, {cut});
     ASSERT_EQ(cut_in_two.log, whole.log) << "cut at " << cut;
@@ -44,8 +44,7 @@ void expect_refused(const Vector& vector, RunFunction run) {
   const Outcome whole = run(vector.bytes, vector, {});
   EXPECT_EQ(whole.fault.status, vector.status) << whole.log;
   EXPECT_EQ(whole.fault.code, vector.code);
-  EXPECT_NE(whole.fault.reason.find(vector.expected), std::string_view::npos)
-      << whole.fault.reason;
+  EXPECT_NE(whole.fault.reason.find(vector.expected), std::string_view::npos) << whole.fault.reason;
   expect_the_same_however_cut(vector, vector.bytes, whole, run);
 }
 

@@ -87,7 +87,8 @@ TEST_F(WriteRequest, KeepsOrderRepeatsSpellingAndObsText) {
 }
 
 TEST_F(WriteRequest, WritesFieldsFromTheirParsedForm) {
-  EXPECT_EQ(forwarded("A:b\r\nC: \t d \t \r\n"), std::string(kRequestStart) + "A: b\r\nC: d\r\n\r\n");
+  EXPECT_EQ(forwarded("A:b\r\nC: \t d \t \r\n"),
+            std::string(kRequestStart) + "A: b\r\nC: d\r\n\r\n");
 }
 
 TEST_F(WriteRequest, FramesTheBodyItself) {
@@ -108,12 +109,18 @@ TEST_F(WriteRequest, FramesTheBodyItself) {
 
 TEST_F(WriteRequest, DropsWhatIsForThisHopOnly) {
   const std::string_view table[] = {
-      "Connection: keep-alive",        "Keep-Alive: timeout=5",
-      "Proxy-Connection: keep-alive",  "Proxy-Authorization: Basic eA==",
-      "Proxy-Authenticate: Basic",     "TE: gzip",
-      "Upgrade: websocket",            "HTTP2-Settings: AAMAAABk",
-      "Proxy: http://evil/",           "Expect: 100-continue",
-      "Trailer: X-Sum",                "connection: close",
+      "Connection: keep-alive",
+      "Keep-Alive: timeout=5",
+      "Proxy-Connection: keep-alive",
+      "Proxy-Authorization: Basic eA==",
+      "Proxy-Authenticate: Basic",
+      "TE: gzip",
+      "Upgrade: websocket",
+      "HTTP2-Settings: AAMAAABk",
+      "Proxy: http://evil/",
+      "Expect: 100-continue",
+      "Trailer: X-Sum",
+      "connection: close",
       "PROXY-AUTHORIZATION: Basic eA==",
   };
   for (std::string_view field : table) {
@@ -138,9 +145,9 @@ TEST_F(WriteRequest, DropsWhatConnectionNamesOverSeveralLines) {
 
 TEST_F(WriteRequest, DoesNotLetConnectionTakeEndToEndFields) {
   const std::string_view names[] = {
-      "Authorization",    "Cookie",    "Set-Cookie", "Cache-Control",   "Via",  "Forwarded",
-      "X-Forwarded-For",  "Date",      "Location",   "X-Forwarded-Host", "Content-Type",
-      "Content-Encoding", "content-foo",
+      "Authorization", "Cookie",           "Set-Cookie",  "Cache-Control", "Via",
+      "Forwarded",     "X-Forwarded-For",  "Date",        "Location",      "X-Forwarded-Host",
+      "Content-Type",  "Content-Encoding", "content-foo",
   };
   for (std::string_view name : names) {
     const std::string field = std::string(name) + ": v\r\n";
@@ -195,9 +202,9 @@ TEST_F(WriteResponse, KeepsTheReasonAndSpeaksItsOwnVersion) {
 
 TEST_F(WriteResponse, DropsWhatIsForThisHopOnly) {
   const std::string_view table[] = {
-      "Connection: close",          "Connection: keep-alive", "Keep-Alive: timeout=5",
-      "Proxy-Connection: close",    "Proxy-Authenticate: x",  "Upgrade: h2c",
-      "Proxy-Authorization: x",     "TE: trailers",           "Trailer: A",
+      "Connection: close",           "Connection: keep-alive", "Keep-Alive: timeout=5",
+      "Proxy-Connection: close",     "Proxy-Authenticate: x",  "Upgrade: h2c",
+      "Proxy-Authorization: x",      "TE: trailers",           "Trailer: A",
       "Connection: x\r\nX: dropped",
   };
   for (std::string_view field : table) {
@@ -214,8 +221,9 @@ TEST_F(WriteResponse, KeepsEveryCookieAndAForeignProxyStatus) {
 
 TEST_F(WriteResponse, AddsADateOnlyWhereThereIsNone) {
   plain_response_.date = "Sun, 06 Nov 1994 08:49:37 GMT";
-  EXPECT_EQ(relayed(""), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
-                         "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+  EXPECT_EQ(relayed(""),
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
   EXPECT_EQ(relayed("date: then\r\n"),
             "HTTP/1.1 200 OK\r\ndate: then\r\nContent-Length: 0\r\n\r\n");
 }
@@ -231,8 +239,8 @@ TEST_F(WriteResponse, SaysWhetherTheConnectionLasts) {
 TEST_F(WriteResponse, NeverPromisesAnOldClientAnything) {
   plain_response_.client_version = HttpVersion::k10;
   plain_response_.keep_alive_seconds = 600;
-  plain_response_.framing = {FramingKind::kUntilClose, 0};
-  EXPECT_EQ(relayed(""), std::string(kResponseStart) + "Connection: close\r\n\r\n");
+  EXPECT_EQ(relayed(""),
+            std::string(kResponseStart) + "Content-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 TEST_F(WriteResponse, ClosesWhereTheEndOfTheConnectionEndsTheBody) {
@@ -242,12 +250,15 @@ TEST_F(WriteResponse, ClosesWhereTheEndOfTheConnectionEndsTheBody) {
 
 TEST_F(WriteResponse, KeepsTheLengthOfAnAnswerToHeadAndNoneOf204) {
   ResponseRewrite rewrite{.keep_length_field = true};
-  EXPECT_EQ(response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\n", rewrite, Method::kHead),
-            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\n");
-  EXPECT_EQ(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", rewrite, Method::kHead),
-            "HTTP/1.1 200 OK\r\n\r\n");
+  EXPECT_EQ(
+      response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\n", rewrite, Method::kHead),
+      "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_EQ(
+      response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", rewrite, Method::kHead),
+      "HTTP/1.1 200 OK\r\n\r\n");
   rewrite.keep_length_field = false;
-  EXPECT_EQ(response("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n", rewrite), "HTTP/1.1 204 x\r\n\r\n");
+  EXPECT_EQ(response("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n", rewrite),
+            "HTTP/1.1 204 x\r\n\r\n");
 }
 
 TEST_F(WriteResponse, WritesChunkedFramingWithItsTrailerAnnouncement) {
@@ -264,8 +275,12 @@ TEST_F(WriteResponse, LeavesAnInterimResponseBare) {
 
 TEST(ChunkLine, IsPlainHexadecimal) {
   const std::pair<std::uint64_t, std::string_view> table[] = {
-      {0, "0\r\n"},      {1, "1\r\n"},          {15, "f\r\n"},
-      {16, "10\r\n"},    {16384, "4000\r\n"},   {0xabcdef, "abcdef\r\n"},
+      {0, "0\r\n"},
+      {1, "1\r\n"},
+      {15, "f\r\n"},
+      {16, "10\r\n"},
+      {16384, "4000\r\n"},
+      {0xabcdef, "abcdef\r\n"},
       {~std::uint64_t{0}, "ffffffffffffffff\r\n"},
   };
   for (const auto& [bytes, text] : table) {
@@ -286,11 +301,30 @@ TEST_F(WriteLastChunk, LeavesTrailersOutWhereTheOtherSideHasNone) {
 
 TEST_F(WriteLastChunk, DropsWhatWouldFrameRouteOrAuthenticateAfterTheFact) {
   const std::string_view names[] = {
-      "Content-Length", "Content-Type",    "Content-Foo",      "Host",        "Authorization",
-      "Connection",     "Trailer",         "Cookie",           "Set-Cookie",  "Upgrade",
-      "TE",             "Keep-Alive",      "Proxy-Connection", "Location",    "Via",
-      "Forwarded",      "X-Forwarded-For", "WWW-Authenticate", "Max-Forwards", "Expect",
-      "Proxy-Authorization", "Proxy-Authenticate", "Proxy", "transfer-encoding",
+      "Content-Length",
+      "Content-Type",
+      "Content-Foo",
+      "Host",
+      "Authorization",
+      "Connection",
+      "Trailer",
+      "Cookie",
+      "Set-Cookie",
+      "Upgrade",
+      "TE",
+      "Keep-Alive",
+      "Proxy-Connection",
+      "Location",
+      "Via",
+      "Forwarded",
+      "X-Forwarded-For",
+      "WWW-Authenticate",
+      "Max-Forwards",
+      "Expect",
+      "Proxy-Authorization",
+      "Proxy-Authenticate",
+      "Proxy",
+      "transfer-encoding",
   };
   for (std::string_view name : names) {
     const std::string value = name == "Content-Length" ? ": 1\r\n" : ": chunked\r\n";
@@ -307,8 +341,12 @@ TEST(Bounds, HoldForAnyHead) {
   BlockPool pool;
   RequestHead request;
   request.method_name = "M";
-  const RequestRewrite to_origin{.path_and_query = "*", .add_slash = true, .host = "h", .via = "p",
-                                 .framing = {FramingKind::kLength, ~std::uint64_t{0}}, .close = true};
+  const RequestRewrite to_origin{.path_and_query = "*",
+                                 .add_slash = true,
+                                 .host = "h",
+                                 .via = "p",
+                                 .framing = {FramingKind::kLength, ~std::uint64_t{0}},
+                                 .close = true};
   Buffer out(pool, request_head_bound(request, to_origin));
   write_request_head(request, to_origin, out);
   EXPECT_LE(out.size(), request_head_bound(request, to_origin));
@@ -316,7 +354,9 @@ TEST(Bounds, HoldForAnyHead) {
   ResponseHead response;
   response.status = 599;
   const ResponseRewrite to_client{.framing = {FramingKind::kLength, ~std::uint64_t{0}},
-                                  .keep_alive_seconds = ~std::uint32_t{0}, .via = "p", .date = "d"};
+                                  .keep_alive_seconds = ~std::uint32_t{0},
+                                  .via = "p",
+                                  .date = "d"};
   Buffer back(pool, response_head_bound(response, to_client));
   write_response_head(response, to_client, back);
   EXPECT_LE(back.size(), response_head_bound(response, to_client));
