@@ -67,7 +67,7 @@ def test_rubbish_is_refused_and_closed(proxy, data):
 
 def test_a_page_is_the_same_when_its_request_comes_in_pieces(proxy):
     with Client(proxy.admin_port) as client:
-        for byte in b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n":
+        for byte in f"GET /livez HTTP/1.1\r\nHost: 127.0.0.1:{proxy.admin_port}\r\n\r\n".encode():
             client.send(bytes([byte]))
         assert client.response().status == 200
 
@@ -85,7 +85,7 @@ def test_pools_tell_limits_and_counts(stack):
     assert upstream["name"] == "api" and host["origin"] == "api.test:443"
     assert {key: host["limits"][key] for key in ("max_connections", "max_idle", "max_waiting")} == {
         "max_connections": 5, "max_idle": 4, "max_waiting": 7}
-    assert host["connections"] == {"dialing": 0, "idle": 1, "busy": 0, "draining": 0, "upgraded": 0}
+    assert host["connections"]["idle"] == 1 == sum(host["connections"].values())
     assert (host["waiting"], host["oldest_wait_ms"], host["opened"]) == (0, 0, 1)
     assert host["acquires"]["idle"] == 2 and host["acquires"]["dialed"] == 1
     assert host["last_error"] is None

@@ -14,7 +14,7 @@ from support.client import Client
 from support.penstock import BINARY, TOP, free_ports
 from support.waiting import TIME_FACTOR, wait_until
 
-OK, FAILED, USAGE, UNAVAILABLE, CONFIG = 0, 1, 64, 69, 78
+OK, USAGE, UNAVAILABLE, CONFIG = 0, 64, 69, 78
 
 GOOD = """\
 upstreams:
@@ -127,7 +127,7 @@ def test_explain_as_json(file):
 
 def test_explain_of_a_host_that_nothing_matches(file):
     done = run("explain", "-c", file(GOOD), "http://other.test/")
-    assert done.returncode == FAILED and "other.test" in done.stdout + done.stderr
+    assert done.returncode == OK and "none" in done.stdout and "403" in done.stdout
 
 
 @pytest.mark.parametrize("url", ["not a url", "ftp://a.test/", "http://", "http://user@a.test/"])
@@ -148,7 +148,7 @@ def test_the_schema_is_the_one_in_config(schema):
     assert schema == json.loads((TOP / "config/penstock.schema.json").read_text())
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (TOP / "config").glob("*.yaml")) or ["none"])
+@pytest.mark.parametrize("name", sorted(path.name for path in (TOP / "config").glob("*.yaml")) or ["no file yet"])
 def test_every_file_in_config_is_good(schema, name):
     path = TOP / "config" / name
     jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(path.read_text()) or {})

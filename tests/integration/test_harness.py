@@ -15,6 +15,7 @@ from support.load import load
 from support.nginx import Exchange, busy_peak
 from support.penstock import Penstock, parse_metrics, proxy_status
 from support.scripted_origin import answering, echo, server_context
+from support.waiting import wait_until
 
 
 def reader_of(data):
@@ -193,7 +194,7 @@ def test_the_nginx_origin_serves_and_keeps_its_ledger(stack, ca):
         assert response.status == 200, path
         response.read()
     connection.close()
-    ledger = origin.ledger()
+    ledger = wait_until(lambda: len(found := origin.ledger()) == 3 and found, "nginx logged them")
     assert [(entry.path, entry.number) for entry in ledger] == [("/hello", 1), ("/bytes/64k", 2), ("/slow", 3)]
     assert len({entry.connection for entry in ledger}) == 1 and ledger[2].seconds >= 0.02
 

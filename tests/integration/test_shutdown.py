@@ -55,6 +55,7 @@ def test_requests_in_flight_are_served_and_the_exit_is_0(stack, gate, number):
     response = client.response()
     assert response.body == b"done" and response.get("connection") == "close"
     assert client.ending() == "closed"
+    client.close()
     code, seconds = ended(proxy)
     assert code == 0 and seconds < slack(1)
     assert proxy.log_lines()[-1]["status"] == 200, "the log's last lines are written before the exit"
@@ -78,6 +79,8 @@ def test_readyz_turns_while_draining(stack, gate):
     assert proxy.admin("/livez")[0] == 200
     gate.opened.set()
     assert client.response().status == 200
+    client.close()
+    assert ended(proxy)[0] == 0
 
 
 def test_idle_keep_alive_clients_do_not_hold_up_the_exit(stack):
@@ -131,7 +134,7 @@ def test_requests_that_wait_in_the_queue_are_told(stack, gate):
     first = under_way(proxy, origin)
     with proxy.client() as queued:
         queued.request("http://api.test/queued")
-        wait_until(lambda: proxy.pools()[0]["waiting"] == 1, "it waits")
+        wait_until(lambda: proxy.waiting() == 1, "it waits")
         proxy.process.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(proxy.port), "it drains")
         gate.opened.set()

@@ -13,7 +13,7 @@ import pytest
 from support import dns_server
 from support.penstock import assert_elapsed, assert_failed
 from support.scripted_origin import answering
-from support.waiting import TIME_FACTOR, pause, slack
+from support.waiting import TIME_FACTOR, pause, slack, wait_until
 
 LIMIT, DELAY = 0.3, 0.6
 MIB = 1 << 20
@@ -147,8 +147,7 @@ def test_queue(stack, limit, succeeds):
     proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"queue": ms(limit)}))
     with proxy.client() as first:
         first.request("http://api.test/slow")
-        while not origin.requests:
-            pause(0.005)
+        wait_until(lambda: origin.requests, "the connection is busy")
         response = proxy.fetch("http://api.test/queued")
         assert first.response().status == 200
     if succeeds:
@@ -406,23 +405,18 @@ def test_total_before_the_head(stack, limit, succeeds):
 
 
 @both
-def test_total_in_the_queue(stack, limit, succeeds):
-    def answer(connection, request):
-        if request.target == "/slow":
-            connection.pause(DELAY)
-        connection.reply()
-
-    origin = stack.origin(answering(answer))
+def test_total_while_waiting_for_another_s_dial(stack, limit, succeeds):
+    """The one permitted connection is in its handshake for an earlier request: the later one's time runs too."""
+    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(DELAY))
     proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"total": ms(limit)}))
     with proxy.client() as first:
-        first.request("http://api.test/slow")
-        while not origin.requests:
-            pause(0.005)
-        response = proxy.fetch("http://api.test/queued")
+        first.request("http://api.test/first")
+        wait_until(lambda: origin.accepted, "it is dialled")
+        response = proxy.fetch("http://api.test/second")
     if succeeds:
         assert response.status == 200
     else:
-        assert_failed(response, 504, "http_response_timeout", "queue", "timeouts.total")
+        assert_failed(response, 504, "http_response_timeout", limit="timeouts.total")
         assert_elapsed(response.seconds, limit)
 
 

@@ -19,7 +19,7 @@ struct LeafOptions {
   std::vector<std::string> dns_names{};
   std::vector<std::string> ip_addresses{};
   std::string common_name = "leaf";
-  std::string extended_key_usage = "serverAuth";  // "" leaves the extension out
+  std::string extended_key_usage = "serverAuth";             // "" leaves the extension out
   std::chrono::seconds valid_from = std::chrono::hours(-1);  // from now
   std::chrono::seconds valid_until = std::chrono::hours(24);
 };

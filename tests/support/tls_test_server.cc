@@ -46,8 +46,8 @@ int select_alpn(SSL*, const unsigned char** chosen, unsigned char* size,
                 const unsigned char* offered, unsigned int offered_size, void*) {
   static const unsigned char kHttp11[] = "\x08http/1.1";
   unsigned char* found = nullptr;
-  const int result = SSL_select_next_proto(&found, size, kHttp11, sizeof kHttp11 - 1, offered,
-                                           offered_size);
+  const int result =
+      SSL_select_next_proto(&found, size, kHttp11, sizeof kHttp11 - 1, offered, offered_size);
   *chosen = found;
   return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -122,9 +122,7 @@ std::string TlsTestConnection::alpn() const {
   return {reinterpret_cast<const char*>(name), size};
 }
 
-std::size_t TlsTestConnection::wire_bytes() const {
-  return BIO_number_written(SSL_get_wbio(ssl_));
-}
+std::size_t TlsTestConnection::wire_bytes() const { return BIO_number_written(SSL_get_wbio(ssl_)); }
 
 TlsTestServer::TlsTestServer(Options options)
     : options_(std::move(options)), context_(SSL_CTX_new(TLS_server_method())) {
@@ -160,13 +158,18 @@ std::string TlsTestServer::wait_for_failure(int count) {
 
 void TlsTestServer::accept_loop() {
   for (;;) {
-    const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) return;
+    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!fd) return;
     ++accepted_;
-    const std::lock_guard lock(mutex_);
-    open_fds_.push_back(fd);
-    connections_.emplace_back([this, fd] { run_connection(fd); });
+    adopt(std::move(fd));
   }
+}
+
+void TlsTestServer::adopt(UniqueFd fd) {
+  const std::lock_guard lock(mutex_);
+  const int number = fd.release();
+  open_fds_.push_back(number);
+  connections_.emplace_back([this, number] { run_connection(number); });
 }
 
 void TlsTestServer::run_connection(int fd) {

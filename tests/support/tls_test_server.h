@@ -38,7 +38,7 @@ class TlsTestConnection {
   void reset_on_close();  // a RST instead of a FIN
   bool send_ticket();
   bool request_key_update();
-  void echo();  // until the peer ends, then close_notify
+  void echo();                      // until the peer ends, then close_notify
   std::string server_name() const;  // what SNI said
   std::string alpn() const;         // what was agreed
   std::size_t wire_bytes() const;   // written to the socket so far
@@ -65,6 +65,8 @@ class TlsTestServer {
   ~TlsTestServer();
 
   std::uint16_t port() const { return port_; }
+  // Serves a connection that did not come by the port.
+  void adopt(UniqueFd fd);
   int accepted() const { return accepted_; }
   int handshakes() const { return handshakes_; }
   // Waits until so many handshakes have failed; what the last of them failed with.

@@ -106,7 +106,8 @@ def busy_peak(exchanges):
     """The most connections that were serving a request at one instant (1 ms is nginx's clock)."""
     edges = []
     for entry in exchanges:
-        edges += [(entry.ended - entry.seconds, 1), (entry.ended, -1)]
+        ended = round(entry.ended * 1000)
+        edges += [(ended - round(entry.seconds * 1000), 1), (ended, -1)]
     busy = peak = 0
     for _, step in sorted(edges):  # at one instant ends come before beginnings
         busy += step

@@ -184,11 +184,16 @@ class Penstock:
         found = [u for u in upstreams if upstream is None or u["name"] == upstream]
         return found[0]["hosts"] if found else []
 
+    def waiting(self, upstream=None):
+        """How many requests queue for a connection, over all hosts."""
+        return sum(host["waiting"] for host in self.pools(upstream))
+
     def metrics(self, name, **labels):
         """The sum of the series of a name that carry all these labels."""
         status, body = self.admin("/metrics")
         assert status == 200, body
-        return sum(value for key, own, value in parse_metrics(body)
+        lines = "\n".join(line for line in body.splitlines() if line.startswith(name))
+        return sum(value for key, own, value in parse_metrics(lines)
                    if key == name and all(own.get(label) == wanted for label, wanted in labels.items()))
 
     def log_lines(self):
@@ -234,10 +239,10 @@ def proxy_status(response):
     """The last member of Proxy-Status as a dict: error, phase, limit (key), value, details."""
     values = response.all("proxy-status")
     assert values, f"no Proxy-Status in {response.status} {response.fields}: {response.text[:300]}"
-    assert len(values[-1]) <= 256, values[-1]
     match = DETAILS.match(values[-1])
     assert match, values[-1]
     details = match.group(2) or ""
+    assert len(details) <= 256, details
     found = {"error": match.group(1), "details": details}
     for key in ("phase", "limit", "spent", "id"):
         part = re.search(rf"\b{key}=(\S+)", details)

@@ -4,6 +4,7 @@
 close or reset as it likes; the origin keeps a ledger of connections and of every byte received.
 """
 
+import select
 import socket
 import ssl
 import struct
@@ -152,7 +153,7 @@ class ScriptedOrigin:
                 self._socks.add(sock)
                 self.accepted += 1
                 self.open += 1
-                self.peak = max(self.peak, self.open)
+                self.peak = max(self.peak, sum(map(_peer_is_there, self._socks)))
                 number = self.accepted
             threading.Thread(target=self._run, args=(sock, number), daemon=True).start()
 
@@ -176,20 +177,34 @@ class ScriptedOrigin:
             if connection:
                 connection.open = False
                 sock = connection.sock
-            sock.close()
             with self._lock:
+                self._socks.discard(sock)
                 self.open -= 1
+            sock.close()
 
     def _handshake(self, sock):
         with self._lock:
             self._socks.discard(sock)
-        sock = self._context.wrap_socket(sock, server_side=True)
-        with self._lock:
+            sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             self._socks.add(sock)
+        try:
+            sock.do_handshake()
+        except OSError:
+            sock.close()
+            raise
         return sock
 
     def working(self):
         return _Busy(self)
+
+
+def _peer_is_there(sock):
+    """False once the proxy has closed its end, though our thread may not have read that far yet."""
+    if sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return not poll.poll(0)
 
 
 class _Busy:

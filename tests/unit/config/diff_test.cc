@@ -31,24 +31,24 @@ TEST(Diff, OfEqualFilesIsEmpty) {
 }
 
 TEST(Diff, TellsLimitsFromIdentityAndNamesTheKeys) {
-  const ConfigDiff changes = diff(
-      load(kBefore),
-      load("listeners: [{address: 127.0.0.1:1}]\n"
-           "admin: {address: 127.0.0.1:2}\n"
-           "log: {level: debug}\n"
-           "upstreams:\n"
-           "  - {name: c, hosts: [c.example]}\n"
-           "  - {name: a, hosts: [a.example, a2.example], pool: {max_connections: 20}}\n"
-           "  - {name: b, hosts: [b.example], connect_to: 127.0.0.1:1, via: off}\n"));
-  EXPECT_EQ(changes.lines(),
-            (std::vector<std::string>{
-                "listener 127.0.0.1:1: added", "listener 127.0.0.1:3128: removed",
-                "upstream c: added",
-                "upstream a: changed, its connections stay (hosts, pool.max_connections, "
-                "pool.max_idle)",
-                "upstream b: dialled otherwise from now on, its idle connections are closed "
-                "(connect_to, via)",
-                "changed: log.level", "changed, applied only by a restart: admin.address"}));
+  const ConfigDiff changes =
+      diff(load(kBefore),
+           load("listeners: [{address: 127.0.0.1:1}]\n"
+                "admin: {address: 127.0.0.1:2}\n"
+                "log: {level: debug}\n"
+                "upstreams:\n"
+                "  - {name: c, hosts: [c.example]}\n"
+                "  - {name: a, hosts: [a.example, a2.example], pool: {max_connections: 20}}\n"
+                "  - {name: b, hosts: [b.example], connect_to: 127.0.0.1:1, via: off}\n"));
+  EXPECT_EQ(
+      changes.lines(),
+      (std::vector<std::string>{
+          "listener 127.0.0.1:1: added", "listener 127.0.0.1:3128: removed", "upstream c: added",
+          "upstream a: changed, its connections stay (hosts, pool.max_connections, "
+          "pool.max_idle)",
+          "upstream b: dialled otherwise from now on, its idle connections are closed "
+          "(connect_to, via)",
+          "changed: log.level", "changed, applied only by a restart: admin.address"}));
 }
 
 TEST(Diff, TellsRemovedUpstreamsAndChangedListeners) {

@@ -39,28 +39,34 @@ std::string line_of(const std::string& text, std::string_view start) {
 
 TEST(Explain, NamesUpstreamPatternAuthorityAndDial) {
   const std::string text = explained("http://x.Example/path?q").to_text();
-  EXPECT_TRUE(text.starts_with("url: http://x.Example/path?q\n"
-                               "upstream: payments (hosts[1] \"*.example\")\n"
-                               "authority: api.payments.example:443\n"
-                               "tls: yes, verified as api.payments.example\n"
-                               "dials: 127.0.0.1:8443\n\n"))
+  EXPECT_TRUE(
+      text.starts_with("url: http://x.Example/path?q\n"
+                       "upstream: payments (hosts[1] \"*.example\")\n"
+                       "authority: api.payments.example:443\n"
+                       "tls: yes, verified as api.payments.example\n"
+                       "dials: 127.0.0.1:8443\n\n"))
       << text;
 }
 
 TEST(Explain, NamesTheLineOfEachValue) {
   const std::string text = explained("payments.penstock").to_text();
-  EXPECT_EQ(line_of(text, "timeouts.queue"), "timeouts.queue: 2s                        # defaults p.yaml:3");
-  EXPECT_EQ(line_of(text, "timeouts.total"), "timeouts.total: 20s                       # p.yaml:11");
-  EXPECT_EQ(line_of(text, "timeouts.connect"), "timeouts.connect: 5s                      # built-in");
+  EXPECT_EQ(line_of(text, "timeouts.queue"),
+            "timeouts.queue: 2s                        # defaults p.yaml:3");
+  EXPECT_EQ(line_of(text, "timeouts.total"),
+            "timeouts.total: 20s                       # p.yaml:11");
+  EXPECT_EQ(line_of(text, "timeouts.connect"),
+            "timeouts.connect: 5s                      # built-in");
   EXPECT_EQ(line_of(text, "pool.max_idle"), "pool.max_idle: 50                         # built-in");
-  EXPECT_EQ(line_of(text, "pool.max_connections"), "pool.max_connections: 50                  # p.yaml:10");
+  EXPECT_EQ(line_of(text, "pool.max_connections"),
+            "pool.max_connections: 50                  # p.yaml:10");
 }
 
 TEST(Explain, SaysPlaintextAndUnverified) {
   EXPECT_NE(explained("http://plain.test").to_text().find("\ntls: no, plaintext\n"),
             std::string::npos);
-  EXPECT_NE(explained("https://plain.test").to_text().find(
-                "\ntls: yes, NOT verified, named plain.test\n"),
+  EXPECT_NE(explained("https://plain.test")
+                .to_text()
+                .find("\ntls: yes, NOT verified, named plain.test\n"),
             std::string::npos);
 }
 
@@ -71,7 +77,8 @@ TEST(Explain, SaysThatAnUnknownHostIsRefused) {
 }
 
 TEST(Explain, RefusesWhatIsNoUrl) {
-  EXPECT_EQ(explained("ftp://a.example").error, "\"ftp://a.example\" is neither an http nor an https URL");
+  EXPECT_EQ(explained("ftp://a.example").error,
+            "\"ftp://a.example\" is neither an http nor an https URL");
   EXPECT_FALSE(explained("http://").error.empty());
   EXPECT_FALSE(explained("http://user@a.example/").error.empty());
   EXPECT_FALSE(explained("http://a.example:99999/").error.empty());

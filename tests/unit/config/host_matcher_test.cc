@@ -3,21 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
-namespace {
-thread_local std::size_t allocations = 0;
-}
-
-// Counts what a look-up must not do. The pair of plain ones stands for all forms.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* block = std::malloc(size)) return block;
-  throw std::bad_alloc();
-}
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+#include "unit/config/counting_new.h"
 
 namespace penstock {
 namespace {
@@ -71,7 +57,8 @@ TEST(HostMatcher, PrefersExactThenLongestSuffixThenAny) {
 
 TEST(HostMatcher, MatchesNothingWithoutAPatternForIt) {
   const HostMatcher matcher = matcher_of({{"a.example", "*.b.example", "c.example:443"}});
-  for (const std::string_view host : {"b.example", "x.a.example", "example", "other", "c.example"}) {
+  for (const std::string_view host :
+       {"b.example", "x.a.example", "example", "other", "c.example"}) {
     EXPECT_EQ(matcher.match(host, 80), std::nullopt) << host;
   }
   EXPECT_EQ(matcher.match("c.example", 443), (HostMatch{0, 2}));
@@ -95,9 +82,9 @@ TEST(HostMatcher, SuffixesDoNotDependOnTheirOrder) {
 TEST(HostMatcher, LooksUpWithoutAllocating) {
   const HostMatcher matcher = matcher_of(kUpstreams);
   const std::string deep = "a-label-that-is-longer-than-any-short-string.b.c.d.e.v1.api.example";
-  const std::size_t before = allocations;
+  const std::size_t before = allocation_count();
   const auto match = matcher.match(deep, 443);
-  const std::size_t after = allocations;
+  const std::size_t after = allocation_count();
   EXPECT_EQ(match, (HostMatch{1, 0}));
   EXPECT_EQ(after, before);
 }

@@ -103,7 +103,7 @@ TEST(KeyTable, HasEachKeyOnceWithAllItsWords) {
     EXPECT_FALSE(is_later_key(row.scope, row.path)) << row.path;
     EXPECT_FALSE(is_section(row.scope, row.path)) << row.path;
   }
-  EXPECT_EQ(paths.size(), 54U);
+  EXPECT_EQ(paths.size(), 55U);
 }
 
 TEST(KeyTable, FindsPolicyKeysInUpstreamsAndNowhereElse) {

@@ -1,4 +1,5 @@
-// What files mean: defaults, overrides, the files they name; and that no bytes bring the loader down.
+// What files mean: defaults, overrides, the files they name; and that no bytes bring the loader
+// down.
 #include "config/loader.h"
 
 #include <gtest/gtest.h>
@@ -124,9 +125,9 @@ TEST(Loader, KeepsAsManyIdleAsConnectionsWhereThoseAreSet) {
       {"{max_connections: unlimited}", "{max_idle: 2}", 2},
   };
   for (const Case& each : cases) {
-    const Config config = load("defaults: {pool: " + std::string(each.defaults) +
-                               "}\nupstreams: [{name: a, hosts: [a.example], pool: " +
-                               std::string(each.own) + "}]\n");
+    const Config config = load(
+        "defaults: {pool: " + std::string(each.defaults) +
+        "}\nupstreams: [{name: a, hosts: [a.example], pool: " + std::string(each.own) + "}]\n");
     EXPECT_EQ(config.upstreams[0].policy.pool.max_idle, each.max_idle)
         << each.defaults << ' ' << each.own;
   }
@@ -191,8 +192,8 @@ TEST(Loader, TakesSeveralListenersOnPortsTheSystemChooses) {
 
 TEST(Loader, TakesBaseUrlListenersWhoseAuthorityIsKnown) {
   for (const std::string_view upstream :
-       {"hosts: [a.example]", "hosts: [a.example, '*.example']",
-        "hosts: ['*'], origin: a.example", "hosts: [a.example, b.example], origin: a.example"}) {
+       {"hosts: [a.example]", "hosts: [a.example, '*.example']", "hosts: ['*'], origin: a.example",
+        "hosts: [a.example, b.example], origin: a.example"}) {
     load("listeners: [{upstream: a}]\nupstreams: [{name: a, " + std::string(upstream) + "}]\n");
   }
 }
@@ -201,12 +202,13 @@ TEST(PolicyFiles, AreReadRelativeToTheConfiguration) {
   const TemporaryFolder folder;
   folder.write("ca.pem", kCertificate);
   folder.write("key.pem", kKey);
-  const std::string file = folder.write(
-      "penstock.yaml",
-      "defaults: {tls: {ca_file: ca.pem}}\n"
-      "upstreams:\n"
-      "  - {name: a, hosts: [a.example], tls: {cert_file: ca.pem, key_file: " +
-          folder.path("key.pem") + "}}\n" + "  - {name: b, hosts: [b.example], tls: {ca_file: system}}\n");
+  const std::string file =
+      folder.write("penstock.yaml",
+                   "defaults: {tls: {ca_file: ca.pem}}\n"
+                   "upstreams:\n"
+                   "  - {name: a, hosts: [a.example], tls: {cert_file: ca.pem, key_file: " +
+                       folder.path("key.pem") + "}}\n" +
+                       "  - {name: b, hosts: [b.example], tls: {ca_file: system}}\n");
   const LoadResult result = load_file(file);
   ASSERT_TRUE(result.ok()) << result.fault_lines().front();
   const UpstreamPolicy& a = result.config->upstreams[0].policy;
@@ -237,15 +239,16 @@ TEST(PolicyFiles, ThatAreUnusableSayWhyAndForWhom) {
             "upstreams[0].tls.extra_ca_file: \"text.pem\" holds no certificate in PEM");
   EXPECT_EQ(fault_of("cert_file: cert.pem, key_file: cert.pem"),
             "upstreams[0].tls.key_file: \"cert.pem\" holds no private key in PEM");
-  EXPECT_EQ(fault_of("cert_file: cert.pem, key_file: encrypted.pem"),
-            "upstreams[0].tls.key_file: \"encrypted.pem\" is encrypted, and there is nobody to ask");
+  EXPECT_EQ(
+      fault_of("cert_file: cert.pem, key_file: encrypted.pem"),
+      "upstreams[0].tls.key_file: \"encrypted.pem\" is encrypted, and there is nobody to ask");
 }
 
 TEST(PolicyFiles, OfTheDefaultsAreBlamedOnce) {
-  const LoadResult result = load_text(
-      "p.yaml",
-      "defaults: {tls: {ca_file: /nowhere/ca.pem}}\n"
-      "upstreams: [{name: a, hosts: [a.example]}, {name: b, hosts: [b.example]}]\n");
+  const LoadResult result =
+      load_text("p.yaml",
+                "defaults: {tls: {ca_file: /nowhere/ca.pem}}\n"
+                "upstreams: [{name: a, hosts: [a.example]}, {name: b, hosts: [b.example]}]\n");
   ASSERT_EQ(result.faults.size(), 1U);
   EXPECT_EQ(result.faults[0].key, "defaults.tls.ca_file");
   EXPECT_EQ(result.faults[0].at, (Position{1, 27}));
@@ -319,9 +322,17 @@ TEST(Faults, OfAWholeFileComeAllAtOnceInOrder) {
                                       "frob: 1\n");
   std::vector<Position> places;
   for (const Fault& fault : result.faults) places.push_back(fault.at);
-  EXPECT_EQ(places, (std::vector<Position>{
-                        {1, 23}, {3, 12}, {3, 23}, {3, 52}, {4, 26}, {5, 1}}));
+  EXPECT_EQ(places, (std::vector<Position>{{1, 23}, {3, 12}, {3, 23}, {3, 49}, {4, 26}, {5, 1}}));
   EXPECT_EQ(result.config, nullptr);
+}
+
+TEST(Faults, BeyondAThousandAreCutShort) {
+  std::string text;
+  for (int i = 0; i < 1500; ++i) text += "key" + std::to_string(i) + ": 1\n";
+  const LoadResult result = load_text("p.yaml", text);
+  ASSERT_EQ(result.faults.size(), 1001U);
+  EXPECT_EQ(result.fault_lines().back(),
+            "p.yaml:1001:1: more faults than can be shown; mend the others first");
 }
 
 TEST(Loader, EndsOnAliasesThatMultiply) {
@@ -334,7 +345,8 @@ TEST(Loader, EndsOnAliasesThatMultiply) {
   }
   const LoadResult result = load_text("p.yaml", text);
   ASSERT_EQ(result.faults.size(), 1U);
-  EXPECT_EQ(result.faults[0].what, "the file's aliases make it too large from here on");
+  EXPECT_EQ(result.faults[0].what,
+            "too many values from here on (an alias counts as all it repeats)");
 }
 
 TEST(Loader, EndsOnNestingWithoutEnd) {
@@ -354,14 +366,16 @@ TEST(Loader, RefusesBytesThatAreNoUtf8) {
   }
 }
 
-// The sample, broken in many ways from a fixed seed: a result comes back whatever the bytes are.
+// A small file, broken in many ways from a fixed seed: a result comes back whatever the bytes are.
 TEST(Loader, SurvivesEveryMutation) {
   std::mt19937 random(20240607);
-  const std::string bytes = "{}[],:&*#?|-<>=!%@\\\"'\n\t \x01\xff" "09az~.";
-  const std::string base = minimal_yaml() + profiles_yaml().substr(11) +
-                           "defaults: &d {tls: {verify: true}, pool: {max_idle: 5}}\n";
+  const std::string bytes =
+      "{}[],:&*#?|-<>=!%@\\\"'\n\t \x01\xff"
+      "09az~.";
+  const std::string base =
+      minimal_yaml() + "defaults: &d {tls: {verify: true}, pool: {max_idle: 5}}\n";
   int accepted = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1500; ++round) {
     std::string text = base;
     for (unsigned edits = random() % 6; edits > 0; --edits) {
       const std::size_t at = random() % text.size();
@@ -383,7 +397,7 @@ TEST(Loader, SurvivesEveryMutation) {
     accepted += result.ok() ? 1 : 0;
   }
   EXPECT_GT(accepted, 100);
-  EXPECT_LT(accepted, 2900);
+  EXPECT_LT(accepted, 1400);
 }
 
 }  // namespace

@@ -12,9 +12,9 @@ using namespace std::chrono_literals;
 
 TEST(Durations, AreReadExactly) {
   const std::vector<std::pair<std::string_view, Duration>> cases = {
-      {"1ms", 1ms},     {"250ms", 250ms}, {"1.5s", 1500ms},      {"1m30s", 90s},
-      {"1h", 1h},       {"24h", 24h},     {"1h2m3s4ms", 3723004ms}, {"0.001s", 1ms},
-      {"1.25ms", 1250us}, {"90s", 90s},   {"0.5h", 30min},       {"010s", 10s},
+      {"1ms", 1ms},       {"250ms", 250ms}, {"1.5s", 1500ms},         {"1m30s", 90s},
+      {"1h", 1h},         {"24h", 24h},     {"1h2m3s4ms", 3723004ms}, {"0.001s", 1ms},
+      {"1.25ms", 1250us}, {"90s", 90s},     {"0.5h", 30min},          {"010s", 10s},
       {"1.0000009s", 1s}, {"0h1s", 1s},
   };
   for (const auto& [text, value] : cases) {
@@ -26,9 +26,9 @@ TEST(Durations, AreReadExactly) {
 
 TEST(Durations, AreWrittenShortestAndReadBackAlike) {
   const std::vector<std::pair<Duration, std::string>> cases = {
-      {1ms, "1ms"},   {250ms, "250ms"}, {1500ms, "1.5s"},    {90s, "1m30s"},
-      {1h, "1h"},     {24h, "24h"},     {90500ms, "1m30.5s"}, {1250us, "1.25ms"},
-      {60s, "1m"},    {3600500ms, "1h500ms"},
+      {1ms, "1ms"}, {250ms, "250ms"},       {1500ms, "1.5s"},     {90s, "1m30s"},
+      {1h, "1h"},   {24h, "24h"},           {90500ms, "1m30.5s"}, {1250us, "1.25ms"},
+      {60s, "1m"},  {3600500ms, "1h500ms"},
   };
   for (const auto& [value, text] : cases) {
     EXPECT_EQ(format_duration(value), text);
@@ -49,12 +49,8 @@ TEST(Limits, TakeEverySpellingOfOffThatYamlToolsMake) {
 
 TEST(Sizes, AreReadExactlyAndReadBackAlike) {
   const std::vector<std::tuple<std::string_view, std::uint64_t, std::string>> cases = {
-      {"512B", 512, "512B"},
-      {"16KiB", 16384, "16KiB"},
-      {"1.5KiB", 1536, "1536B"},
-      {"4MiB", 4194304, "4MiB"},
-      {"1GiB", 1073741824, "1GiB"},
-      {"0", 0, "0B"},
+      {"512B", 512, "512B"},     {"16KiB", 16384, "16KiB"},    {"1.5KiB", 1536, "1536B"},
+      {"4MiB", 4194304, "4MiB"}, {"1GiB", 1073741824, "1GiB"}, {"0", 0, "0B"},
       {"0B", 0, "0B"},
   };
   for (const auto& [text, value, shown] : cases) {

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -407,11 +407,20 @@ TEST_F(NetDialerTest, EndsAStalledStageAtItsLimit) {
     std::string_view code, key;
     Phase phase;
   } cases[] = {
-      {target("origin.test", 1), {.resolve = kLimit}, "dns_timeout", "timeouts.resolve",
+      {target("origin.test", 1),
+       {.resolve = kLimit},
+       "dns_timeout",
+       "timeouts.resolve",
        Phase::kResolve},
-      {target("127.0.0.1", full.port()), {.connect = kLimit}, "connection_timeout",
-       "timeouts.connect", Phase::kConnect},
-      {tls, {.tls_handshake = kLimit}, "connection_timeout", "timeouts.tls_handshake",
+      {target("127.0.0.1", full.port()),
+       {.connect = kLimit},
+       "connection_timeout",
+       "timeouts.connect",
+       Phase::kConnect},
+      {tls,
+       {.tls_handshake = kLimit},
+       "connection_timeout",
+       "timeouts.tls_handshake",
        Phase::kTlsHandshake},
   };
   for (const auto& c : cases) {
@@ -506,9 +515,7 @@ TEST_F(NetDialerTest, IsSilentWhenCancelledInAnyStage) {
   }
 }
 
-TEST_F(NetDialerTest, LeavesNothingBehindWhenTheLoopNeverTurns) {
-  start(target("127.0.0.1", 1));
-}
+TEST_F(NetDialerTest, LeavesNothingBehindWhenTheLoopNeverTurns) { start(target("127.0.0.1", 1)); }
 
 }  // namespace
 }  // namespace penstock

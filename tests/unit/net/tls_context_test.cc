@@ -21,8 +21,8 @@ struct Files {
 
 std::string fault_of(const Files& files, const TlsSettings& settings = {}) {
   TrustStores stores;
-  const auto made = TlsClientContext::create(settings, files.ca, files.extra_ca, files.cert,
-                                             files.key, stores);
+  const auto made =
+      TlsClientContext::create(settings, files.ca, files.extra_ca, files.cert, files.key, stores);
   if (made) return "";
   EXPECT_EQ(made.error().code, ErrorCode::kProxyInternalError);
   EXPECT_EQ(made.error().source, ErrorSource::kInternal);
@@ -48,8 +48,7 @@ TEST(TlsClientContext, NamesTheKeyOfEachFaultInItsSettings) {
   const TestCa ca;
   const TestIdentity client = ca.issue({.extended_key_usage = "clientAuth"});
   const TestIdentity other = ca.issue({});
-  const std::string broken =
-      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const std::string broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
   const struct {
     const char* fault;
     Files files;
@@ -61,7 +60,9 @@ TEST(TlsClientContext, NamesTheKeyOfEachFaultInItsSettings) {
       {"second broken", {.ca = ca.pem() + broken}, "tls.ca_file holds a broken certificate"},
       {"extra broken", {.ca = ca.pem(), .extra_ca = broken}, "tls.extra_ca_file holds a broken"},
       {"cert is none", {.cert = "x", .key = client.key_pem}, "tls.cert_file holds no usable"},
-      {"chain broken", {.cert = client.cert_pem + broken, .key = client.key_pem}, "tls.cert_file is"},
+      {"chain broken",
+       {.cert = client.cert_pem + broken, .key = client.key_pem},
+       "tls.cert_file is"},
       {"no key", {.cert = client.cert_pem}, "tls.key_file holds no usable private key"},
       {"key with a password",
        {.cert = client.cert_pem, .key = with_password(client.key_pem)},
@@ -113,8 +114,7 @@ TEST(TrustStores, LetAStoreGoWithItsLastUser) {
 
 TEST(TrustStores, LoadNothingWhereNothingIsVerified) {
   TrustStores stores;
-  const auto context =
-      TlsClientContext::create(unverified(), "not PEM at all", "", "", "", stores);
+  const auto context = TlsClientContext::create(unverified(), "not PEM at all", "", "", "", stores);
   EXPECT_TRUE(context);
 }
 

@@ -129,7 +129,10 @@ TEST_F(TlsHandshake, RefusesEachCertificateThatDoesNotProveTheName) {
        ca_.issue({.common_name = "good.test"}),
        "good.test",
        {"hostname mismatch", "no host name or address"}},
-      {"wildcard over two labels", ca_.issue({.dns_names = {"*.z.test"}}), "a.b.z.test", {"mismatch"}},
+      {"wildcard over two labels",
+       ca_.issue({.dns_names = {"*.z.test"}}),
+       "a.b.z.test",
+       {"mismatch"}},
       {"partial wildcard", ca_.issue({.dns_names = {"go*.z.test"}}), "good.z.test", {"mismatch"}},
       {"a client's certificate",
        ca_.issue({.dns_names = {"good.test"}, .extended_key_usage = "clientAuth"}),
@@ -185,8 +188,9 @@ TEST_F(TlsHandshake, AcceptsWhatProvesTheName) {
 }
 
 TEST_F(TlsHandshake, SendsNoAddressAsAName) {
-  TlsTestServer server({.identity = ca_.issue({.ip_addresses = {"127.0.0.1"}}),
-                        .serve = [](TlsTestConnection& c) { c.write_all("<" + c.server_name() + ">"); }});
+  TlsTestServer server(
+      {.identity = ca_.issue({.ip_addresses = {"127.0.0.1"}}),
+       .serve = [](TlsTestConnection& c) { c.write_all("<" + c.server_name() + ">"); }});
   TlsTestClient client(loop_, make_context(ca_.pem()), server.port(), "127.0.0.1");
   ASSERT_TRUE(client.handshake());
   ASSERT_TRUE(client.receive(2));
@@ -212,9 +216,8 @@ TEST_F(TlsHandshake, NamesTheAlertThatTheServerSent) {
   EXPECT_EQ(token(version.code), "tls_alert_received");
   EXPECT_THAT(version.detail, AllOf(HasSubstr("protocol version"), HasSubstr("tls.min_version")));
 
-  TlsTestServer strict({.identity = good(ca_),
-                        .max_version = TLS1_2_VERSION,
-                        .client_ca_pem = ca_.pem()});
+  TlsTestServer strict(
+      {.identity = good(ca_), .max_version = TLS1_2_VERSION, .client_ca_pem = ca_.pem()});
   const Error certificate = failure(strict.port(), make_context(ca_.pem()));
   EXPECT_EQ(token(certificate.code), "tls_alert_received");
   EXPECT_THAT(certificate.detail, HasSubstr("handshake failure"));
@@ -290,7 +293,9 @@ TEST_F(TlsHandshake, RecognisesWhoDoesNotSpeakTls) {
       {"nothing", "", "connection_terminated", "unexpected eof"},
       {"half a record", "\x16\x03\x03\0\x04"s, "connection_terminated", "unexpected eof"},
       {"data at once", "\x17\x03\x03\0\x05hello"s, "tls_protocol_error", "TLS failed: "},
-      {"huge record", "\x16\x03\x03\xff\xff" + std::string(100, 'x'), "tls_protocol_error", "TLS failed: "},
+      {"huge record", "\x16\x03\x03\xff\xff" + std::string(100, 'x'), "tls_protocol_error",
+       "TLS failed: "},
+      {"close_notify", "\x15\x03\x03\0\x02\x01\0"s, "connection_terminated", "ended"},
       {"alert", "\x15\x03\x03\0\x02\x02\x70"s, "tls_alert_received", "tls.server_name"},
   };
   for (const auto& c : cases) {

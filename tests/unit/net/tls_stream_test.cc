@@ -1,9 +1,9 @@
 // Bytes through a TlsStream and back, how connections end, and what happens under pressure.
 #include "net/tls_stream.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -56,9 +56,31 @@ class TlsStreamTest : public testing::TestWithParam<int> {
     options.min_version = options.max_version = GetParam();
     options.serve = std::move(serve);
     server_ = std::make_unique<TlsTestServer>(std::move(options));
-    client_ =
-        std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), server_->port());
+    client_ = std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), server_->port());
     ASSERT_TRUE(client_->handshake());
+  }
+
+  // A unix socket takes a record whole or not at all, which fill_socket() needs.
+  void start_on_unix_socket(Serve serve) {
+    TlsTestServer::Options options{.tickets = 0, .serve = std::move(serve)};
+    options.identity = ca_.issue({.dns_names = {"good.test"}});
+    options.min_version = options.max_version = GetParam();
+    server_ = std::make_unique<TlsTestServer>(std::move(options));
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    server_->adopt(UniqueFd(ends[0]));
+    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    client_ = std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), UniqueFd(ends[1]));
+    ASSERT_TRUE(client_->handshake());
+  }
+
+  // Leaves no room in the socket though every write has gone through whole; how much was written.
+  long fill_socket() {
+    const std::string record(1000, 'x');
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(client_->stream().write(record).bytes, record.size());
+    const int least = 1;
+    ::setsockopt(client_->fd(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    return 20000;
   }
 
   // What the server told; waits for it, the loop turning meanwhile.
@@ -300,7 +322,7 @@ TEST_P(TlsStreamTest, GoesOnReadingAfterItsOwnEnd) {
 }
 
 TEST_P(TlsStreamTest, SendsCloseNotifyOnceThereIsRoomForIt) {
-  start([&](TlsTestConnection& c) {
+  start_on_unix_socket([&](TlsTestConnection& c) {
     gate_.wait();
     long all = 0;
     for (std::string more = c.read_some(); !more.empty(); more = c.read_some()) {
@@ -308,18 +330,7 @@ TEST_P(TlsStreamTest, SendsCloseNotifyOnceThereIsRoomForIt) {
     }
     told_.set_value({all, SSL_get_shutdown(c.ssl())});
   });
-  // Once more is queued than a send buffer made smaller allows, nothing fits in any more, though
-  // every write so far has gone through whole.
-  const std::string record(1000, 'x');
-  long sent = 0;
-  int unsent = 0;
-  while (unsent < 20000) {
-    ASSERT_EQ(client_->stream().write(record).bytes, record.size());
-    sent += 1000;
-    ::ioctl(client_->fd(), SIOCOUTQNSD, &unsent);
-  }
-  const int least = 1;
-  ::setsockopt(client_->fd(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+  const long sent = fill_socket();
   client_->stream().shutdown_write();
   gate_.open();
   EXPECT_THAT(told(), ElementsAre(sent, SSL_RECEIVED_SHUTDOWN));
@@ -345,6 +356,7 @@ TEST_P(TlsStreamTest, AnnouncesNothingWhilePaused) {
 TEST_P(TlsStreamTest, KnowsOfBytesThatTheKernelNoLongerHas) {
   start(
       [&](TlsTestConnection& c) {
+        c.read_some();  // the client has ended its handshake, and reads nothing ahead any more
         const std::size_t before = c.wire_bytes();
         c.write_all("first");
         c.write_all("second");
@@ -353,6 +365,7 @@ TEST_P(TlsStreamTest, KnowsOfBytesThatTheKernelNoLongerHas) {
       },
       {.tickets = 0});
   client_->stream().pause_read(PauseReason::kNotNow);
+  ASSERT_TRUE(client_->send("go"));
   const long expected = told_.get_future().get().front();
   ASSERT_TRUE(client_->spin([&] { return bytes_in_kernel(client_->fd()) == expected; }));
   std::array<char, 1000> bytes;
@@ -411,6 +424,26 @@ TEST_P(Tls13Stream, AnswersAKeyUpdateThatFindsTheSocketFull) {
   ASSERT_TRUE(client_->until([&] { return traffic.done() || traffic.received().size() >= 9; }));
   EXPECT_EQ(traffic.received(), "hellosame");
   client_->stream().set_handler(nullptr);
+}
+
+// Nothing comes any more that would make the socket readable: "hello" is in OpenSSL's buffer.
+TEST_P(Tls13Stream, GoesOnReadingWhenTheAnswerToAKeyUpdateHasFoundRoom) {
+  start_on_unix_socket([&](TlsTestConnection& c) {
+    c.request_key_update();
+    c.write_all("hello");
+    gate_.wait();
+    const std::string all = c.read_exactly(20004);
+    told_.set_value({static_cast<long>(all.size())});
+    c.read_some();
+  });
+  fill_socket();
+  ASSERT_TRUE(client_->until([&] { return client_->readable_calls > 0; }));
+  EXPECT_EQ(client_->received, "");
+  gate_.open();
+  ASSERT_TRUE(client_->receive(5));
+  EXPECT_EQ(client_->received, "hello");
+  EXPECT_TRUE(client_->send("last"));
+  EXPECT_THAT(told(), ElementsAre(20004));
 }
 
 // The server judges our certificate after our handshake, and has gone when we write.

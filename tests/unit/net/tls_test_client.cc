@@ -51,9 +51,13 @@ UniqueFd connect_to(std::uint16_t port) {
 
 TlsTestClient::TlsTestClient(Loop& loop, ClientContext context, std::uint16_t port,
                              const std::string& server_name)
+    : TlsTestClient(loop, std::move(context), connect_to(port), server_name) {}
+
+TlsTestClient::TlsTestClient(Loop& loop, ClientContext context, UniqueFd fd,
+                             const std::string& server_name)
     : loop_(loop),
       runner_(loop),
-      fd_(connect_to(port).release()),
+      fd_(fd.release()),
       stream_(std::make_unique<TlsStream>(loop, fd_, std::move(context), server_name, 443)) {}
 
 bool TlsTestClient::handshake() {

@@ -34,6 +34,9 @@ class TlsTestClient final : public StreamHandler {
   TlsTestClient(Loop& loop, ClientContext context, std::uint16_t port,
                 const std::string& server_name = "good.test");
 
+  TlsTestClient(Loop& loop, ClientContext context, UniqueFd fd,
+                const std::string& server_name = "good.test");
+
   // True when it succeeded; else `error` says why.
   bool handshake();
   // Writes it all, with the loop turning meanwhile; false when that fails.

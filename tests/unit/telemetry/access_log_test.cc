@@ -1,72 +1,20 @@
-// The log writes what its settings want, loses nothing that it did not count, and never waits.
+// The log writes what its settings want and loses nothing that it did not count.
 #include "telemetry/access_log.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
-#include <chrono>
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "access_log_fixture.h"
 #include "allocation_count.h"
-#include "support.h"
 
 namespace penstock {
 namespace {
-
-using Json = nlohmann::json;
-
-// Until the condition holds; false after ten seconds, which no working log needs.
-bool eventually(auto condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-class AccessLogTest : public testing::Test {
- protected:
-  AccessLogSettings everything() const {
-    AccessLogSettings settings;
-    settings.path = path_;
-    settings.only_errors = false;
-    return settings;
-  }
-  AccessLogSettings errors() const {
-    AccessLogSettings settings = everything();
-    settings.only_errors = true;
-    return settings;
-  }
-  ExchangeRecord numbered(std::uint64_t id) const {
-    ExchangeRecord record = answered(timeline_);
-    record.id = id;
-    return record;
-  }
-  // Everything that a log with these settings has written by its end.
-  std::vector<std::string> written(const AccessLogSettings& settings, auto write) const {
-    {
-      AccessLog log;
-      EXPECT_TRUE(log.configure(settings));
-      AccessLogWriter writer(log, 1);
-      write(writer);
-    }
-    return lines();
-  }
-  std::vector<std::string> lines() const { return lines_of(contents(path_)); }
-
-  const TemporaryFolder folder_;
-  const std::string path_ = folder_.file("access.log");
-  const Timeline timeline_ = reused_timeline();  // 12.5 ms in all
-};
-
-std::uint64_t id_in(const std::string& line) {
-  return std::stoull(Json::parse(line).at("id").get<std::string>(), nullptr, 16);
-}
 
 TEST_F(AccessLogTest, IsOffUntilConfigured) {
   AccessLog log;
@@ -316,6 +264,28 @@ TEST_F(AccessLogTest, CountsEveryLineThatAFullDiskTakes) {
   EXPECT_TRUE(eventually([&] { return log.dropped_lines() == 7; }));
 }
 
+// A limit on the size of files stands for a disk that fills up in the middle of a line.
+TEST_F(AccessLogTest, BeginsALineAnewAfterOneThatWasTorn) {
+  AccessLog log;
+  ASSERT_TRUE(log.configure(everything()));
+  AccessLogWriter writer(log, 1);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit tight{.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  writer.write(numbered(1));
+  writer.write(numbered(2));
+  writer.flush();
+  const bool dropped = eventually([&] { return log.dropped_lines() == 2; });
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  ASSERT_TRUE(dropped);
+  ASSERT_EQ(contents(path_).size(), 100u);
+  writer.write(numbered(3));
+  writer.flush();
+  ASSERT_TRUE(eventually([&] { return lines().size() == 2 && Json::accept(lines()[1]); }));
+  EXPECT_EQ(id_in(lines()[1]), 3u);
+}
+
 TEST_F(AccessLogTest, WritesToStandardOutput) {
   AccessLogSettings settings = everything();
   settings.path = "stdout";
@@ -333,118 +303,6 @@ TEST_F(AccessLogTest, WritesToStandardOutput) {
   close(saved);
   close(file);
   EXPECT_EQ(lines().size(), 1u);
-}
-
-// A FIFO whose reader reads only when told to.
-class StalledLogTest : public AccessLogTest {
- protected:
-  void SetUp() override {
-    ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
-    reader_ = open(path_.c_str(), O_RDONLY | O_NONBLOCK);
-    ASSERT_GE(reader_, 0);
-  }
-  void TearDown() override { close_reader(); }
-  void close_reader() {
-    if (reader_ >= 0) close(reader_);
-    reader_ = -1;
-  }
-  void read_some() {
-    char bytes[16 * 1024];
-    const ssize_t size = read(reader_, bytes, sizeof(bytes));
-    if (size > 0) text_.append(bytes, static_cast<std::size_t>(size));
-  }
-  // Writes until lines are dropped, which a worker must survive without waiting.
-  std::uint64_t fill(AccessLog& log, AccessLogWriter& writer) {
-    std::uint64_t lines = 0;
-    while (log.dropped_lines() < 100) writer.write(numbered(lines++));
-    return lines;
-  }
-
-  int reader_ = -1;
-  std::string text_;
-};
-
-TEST_F(StalledLogTest, DropsAndCountsInsteadOfWaiting) {
-  AccessLog log(4);
-  ASSERT_TRUE(log.configure(everything()));
-  AccessLogWriter writer(log, 1);
-  const std::uint64_t total = fill(log, writer);
-  const std::uint64_t expected = total - log.dropped_lines();
-  ASSERT_TRUE(eventually([&] {
-    writer.flush();
-    read_some();
-    return lines_of(text_).size() == expected && text_.back() == '\n';
-  }));
-  EXPECT_EQ(log.dropped_lines(), total - expected);
-  for (const std::string& line : lines_of(text_)) ASSERT_TRUE(Json::accept(line)) << line;
-  writer.write(numbered(1));
-  EXPECT_TRUE(writer.has_unflushed());  // there are free blocks again
-}
-
-TEST_F(StalledLogTest, KeepsABegunBlockWhileTheWritingLags) {
-  AccessLog log(2);
-  ASSERT_TRUE(log.configure(everything()));
-  AccessLogWriter writer(log, 1);
-  fill(log, writer);
-  AccessLogWriter late(log, 2);
-  late.write(numbered(1));
-  EXPECT_FALSE(late.has_unflushed());  // both blocks are taken
-  ASSERT_TRUE(eventually([&] {
-    read_some();
-    late.write(numbered(2));
-    return late.has_unflushed();
-  }));
-}
-
-TEST_F(StalledLogTest, EndsThoughNobodyReads) {
-  std::uint64_t total = 0;
-  const auto begin = std::chrono::steady_clock::now();
-  {
-    AccessLog log(4);
-    ASSERT_TRUE(log.configure(everything()));
-    AccessLogWriter writer(log, 1);
-    total = fill(log, writer);
-  }
-  EXPECT_GE(std::chrono::steady_clock::now() - begin, AccessLog::kStopStall);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
-  read_some();
-  EXPECT_GT(lines_of(text_).size(), 0u);
-  EXPECT_LT(lines_of(text_).size(), total);
-}
-
-TEST_F(StalledLogTest, GoesOnInAnotherFileWithWholeLines) {
-  const std::string second = folder_.file("second.log");
-  std::uint64_t total = 0;
-  std::uint64_t dropped = 0;
-  {
-    AccessLog log(4);
-    ASSERT_TRUE(log.configure(everything()));
-    AccessLogWriter writer(log, 1);
-    total = fill(log, writer);
-    dropped = log.dropped_lines();
-    AccessLogSettings settings = everything();
-    settings.path = second;
-    ASSERT_TRUE(log.configure(settings));
-    ASSERT_TRUE(eventually([&] { return !contents(second).empty(); }));
-  }
-  for (ssize_t before = -1; before != static_cast<ssize_t>(text_.size());) {
-    before = static_cast<ssize_t>(text_.size());
-    read_some();
-  }
-  const auto moved = lines_of(contents(second));
-  for (const std::string& line : moved) ASSERT_TRUE(Json::accept(line)) << line;
-  EXPECT_EQ(lines_of(text_).size() + moved.size() + dropped, total);
-}
-
-TEST_F(StalledLogTest, SurvivesAReaderThatHasGone) {
-  AccessLog log;
-  ASSERT_TRUE(log.configure(everything()));
-  close_reader();
-  AccessLogWriter writer(log, 1);
-  writer.write(numbered(1));
-  writer.write(numbered(2));
-  writer.flush();
-  EXPECT_TRUE(eventually([&] { return log.dropped_lines() == 2; }));
 }
 
 }  // namespace
