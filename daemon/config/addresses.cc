@@ -35,8 +35,7 @@ bool is_bare_port(std::string_view text) {
 }
 
 bool is_loopback(const Authority& address) {
-  return address.kind == HostKind::kIpv4 ? address.host.starts_with("127.")
-                                         : address.host == "::1";
+  return address.kind == HostKind::kIpv4 ? address.host.starts_with("127.") : address.host == "::1";
 }
 
 // The 16 or 4 bytes of an address literal without brackets; 0 when it is none.
@@ -78,7 +77,8 @@ Parsed<std::string> check_cidr(std::string_view text) {
   if (slash == std::string_view::npos) return text_of(address);
   const auto bits = static_cast<std::uint64_t>(address.bits);
   const auto prefix = parse_count(text.substr(slash + 1), 0, bits);
-  if (!prefix) return wrong(in_quotes(text) + " has a prefix that is not 0 to " + std::to_string(bits));
+  if (!prefix)
+    return wrong(in_quotes(text) + " has a prefix that is not 0 to " + std::to_string(bits));
   const AddressBytes written = address;
   clear_host_bits(address, static_cast<int>(*prefix));
   const std::string block = text_of(address) + '/' + std::to_string(*prefix);

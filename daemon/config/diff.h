@@ -34,10 +34,10 @@ struct ListenerChange {
 };
 
 struct ConfigDiff {
-  std::vector<UpstreamChange> upstreams;        // in the new order, then the removed ones
-  std::vector<ListenerChange> listeners;        // likewise
-  std::vector<std::string_view> changed_keys;   // of the daemon itself, applied
-  std::vector<std::string_view> restart_keys;   // changed, and applied only by a restart
+  std::vector<UpstreamChange> upstreams;       // in the new order, then the removed ones
+  std::vector<ListenerChange> listeners;       // likewise
+  std::vector<std::string_view> changed_keys;  // of the daemon itself, applied
+  std::vector<std::string_view> restart_keys;  // changed, and applied only by a restart
 
   bool empty() const;
   // One line a change, for the log.

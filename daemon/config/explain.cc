@@ -49,8 +49,8 @@ std::vector<ExplainedValue> explain_policy(const LoadResult& loaded, std::size_t
     const ValueSource source = path.empty()                   ? ValueSource::kBuiltIn
                                : path.starts_with("defaults") ? ValueSource::kDefaults
                                                               : ValueSource::kUpstream;
-    values.push_back({row.path, row.get(row, source_of(upstream.policy)), source,
-                      loaded.sources.at(path).line});
+    values.push_back(
+        {row.path, row.get(row, source_of(upstream.policy)), source, loaded.sources.at(path).line});
   }
   return values;
 }

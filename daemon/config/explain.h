@@ -26,7 +26,7 @@ struct Explanation {
   std::string upstream;  // empty: no upstream has this host, the request is answered 403
   std::size_t pattern_index = 0;
   std::string pattern;
-  std::string authority;    // host:port
+  std::string authority;  // host:port
   bool tls = false;
   std::string server_name;  // SNI and verified; empty without TLS
   std::string dial;         // host:port or unix:/path

@@ -58,8 +58,7 @@ Parsed<std::string> read_all(int fd, std::size_t max_bytes) {
 
 }  // namespace
 
-Parsed<std::string> read_file(const std::string& path, std::size_t max_bytes,
-                              bool stream_allowed) {
+Parsed<std::string> read_file(const std::string& path, std::size_t max_bytes, bool stream_allowed) {
   const OpenFile file(path);
   if (file.fd() < 0) return unreadable(errno);
   struct stat about {};

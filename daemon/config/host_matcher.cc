@@ -34,14 +34,12 @@ std::optional<HostMatch> HostMatcher::match(std::string_view host, std::uint16_t
   return named ? named : any_;
 }
 
-std::optional<HostMatch> HostMatcher::match_named(std::string_view host,
-                                                  std::uint16_t port) const {
+std::optional<HostMatch> HostMatcher::match_named(std::string_view host, std::uint16_t port) const {
   const auto exact = match_exact(host, port);
   return exact ? exact : match_suffix(host);
 }
 
-std::optional<HostMatch> HostMatcher::match_exact(std::string_view host,
-                                                  std::uint16_t port) const {
+std::optional<HostMatch> HostMatcher::match_exact(std::string_view host, std::uint16_t port) const {
   const auto found = exact_.find(host);
   if (found == exact_.end()) return std::nullopt;
   for (const auto& [own_port, match] : found->second.ports) {

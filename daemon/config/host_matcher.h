@@ -1,8 +1,8 @@
 // Which upstream serves a host: the exact host:port, else the exact host, else the longest
 // "*.suffix", else "*".
 //
-// A value, immutable after construction; shared by all workers. A look-up costs one hash look-up and
-// one more for each dot of the host, and allocates nothing.
+// A value, immutable after construction; shared by all workers. A look-up costs one hash look-up
+// and one more for each dot of the host, and allocates nothing.
 #pragma once
 
 #include <cstdint>

@@ -119,9 +119,7 @@ constexpr KeyRow value(const Spec& spec) {
   row.set = [](const KeyRow& self, const KeyTarget& target, std::string_view text) {
     return assign(self, At::in(target), text);
   };
-  row.get = [](const KeyRow& self, const KeySource& source) {
-    return show(self, At::in(source));
-  };
+  row.get = [](const KeyRow& self, const KeySource& source) { return show(self, At::in(source)); };
   return row;
 }
 
@@ -157,7 +155,7 @@ constexpr KeyRow word(const Spec& spec, std::span<const std::string_view> words)
   row.words = words;
   row.set = [](const KeyRow& self, const KeyTarget& target, std::string_view text) -> Wrong {
     const auto index = find_word(self, text);
-    if (!index) return quoted(text) + " is not one of its words";
+    if (!index) return in_quotes(text) + " is not one of its words";
     At::in(target) = from_index<typename At::Type>(*index);
     return std::nullopt;
   };

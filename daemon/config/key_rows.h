@@ -7,7 +7,8 @@
 
 namespace penstock {
 
-std::span<const KeyRow> process_key_rows();  // listeners, admin, client, dns, egress, logs, shutdown
+std::span<const KeyRow>
+process_key_rows();  // listeners, admin, client, dns, egress, logs, shutdown
 std::span<const KeyRow> upstream_key_rows();  // an upstream's own keys, then the policy's
 
 }  // namespace penstock

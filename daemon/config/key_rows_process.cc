@@ -67,8 +67,7 @@ constexpr std::array kRows = {
         {"client.body_stall", "1m", kLive,
          "No byte of a request's body for so long while we wait for one."}),
     value<&Config::client, &ClientSettings::write_stall>(
-        {"client.write_stall", "1m", kLive,
-         "The app takes no byte of its response for so long."}),
+        {"client.write_stall", "1m", kLive, "The app takes no byte of its response for so long."}),
     value<&Config::client, &ClientSettings::idle_timeout>(
         {"client.idle_timeout", "10m", kLive,
          "How long an app's connection is kept between requests."}),

@@ -117,9 +117,8 @@ bool stands_in(KeyScope row, KeyScope place) {
 
 const KeyRow* find_key(KeyScope scope, std::string_view path) {
   const auto rows = key_rows();
-  const auto at = std::ranges::find_if(rows, [&](const KeyRow& row) {
-    return row.path == path && stands_in(row.scope, scope);
-  });
+  const auto at = std::ranges::find_if(
+      rows, [&](const KeyRow& row) { return row.path == path && stands_in(row.scope, scope); });
   return at == rows.end() ? nullptr : &*at;
 }
 

@@ -1,7 +1,7 @@
 // The one table of keys: whatever the daemon knows about a key of its file stands in one row.
 //
-// Parsing, `penstock check`, `explain`, the JSON Schema, the sample and the comparison at reload are
-// all made from these rows; nothing else lists keys. A row reads and writes its field of the
+// Parsing, `penstock check`, `explain`, the JSON Schema, the sample and the comparison at reload
+// are all made from these rows; nothing else lists keys. A row reads and writes its field of the
 // structs in settings.h. A key without a row does not exist.
 #pragma once
 

@@ -23,8 +23,8 @@
 namespace penstock {
 namespace {
 
-// What one file may make of itself by aliases of aliases.
-constexpr std::size_t kMaxCost = 32 * 1024 * 1024;
+// What one file may make of itself by aliases of aliases, in bytes of its tree.
+constexpr std::size_t kMaxCost = 64 * 1024 * 1024;
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
@@ -133,7 +133,8 @@ class TreeBuilder : public YAML::EventHandler {
 
   void spend(const YAML::Mark& mark, std::size_t cost) {
     cost_ += cost;
-    if (cost_ > kMaxCost) refuse(mark, "the file's aliases make it too large from here on");
+    if (cost_ > kMaxCost)
+      refuse(mark, "too many values from here on (an alias counts as all it repeats)");
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,

@@ -16,10 +16,10 @@ namespace penstock {
 inline constexpr std::size_t kMaxConfigBytes = 4 * 1024 * 1024;
 
 struct LoadResult {
-  std::string file;            // as it was named; "built-in" where there is none
-  ConfigSnapshot config;       // null exactly when there are faults
-  std::vector<Fault> faults;   // by position
-  std::vector<Fault> risks;    // worth a warning, by position
+  std::string file;           // as it was named; "built-in" where there is none
+  ConfigSnapshot config;      // null exactly when there are faults
+  std::vector<Fault> faults;  // by position
+  std::vector<Fault> risks;   // worth a warning, by position
   SourceMap sources;
 
   bool ok() const { return config != nullptr; }

@@ -15,6 +15,8 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
+constexpr std::size_t kMostFaults = 1000;
+
 // Whose keys a map holds.
 struct Place {
   KeyScope scope;
@@ -28,7 +30,7 @@ std::string wrong_kind(const YamlNode& node) {
     case Kind::kNull:
       return "has no value";
     case Kind::kScalar:
-      return quoted(node.text) + " is a single value";
+      return in_quotes(node.text) + " is a single value";
     case Kind::kList:
       return "is a list";
     case Kind::kMap:
@@ -64,9 +66,15 @@ class Reader {
                   void (Reader::*read_one)(const YamlNode&));
   void require_keys(const Place& place, Position at);
 
+  // Nobody mends more than kMostFaults at once; a file that is something else altogether has many.
+  bool has_room() const { return out_.faults.size() < kMostFaults; }
   void fault(Position at, const std::string& path, std::string what) {
-    out_.faults.push_back({at, path, std::move(what)});
     if (!path.empty()) out_.sources.mark_faulty(path);
+    if (has_room()) {
+      out_.faults.push_back({at, path, std::move(what)});
+    } else if (out_.faults.size() == kMostFaults) {
+      out_.faults.push_back({at, "", "more faults than can be shown; mend the others first"});
+    }
   }
 
   Reading& out_;
@@ -143,7 +151,8 @@ void Reader::read_entry(const Place& place, const std::string& path, const YamlN
   } else {
     const std::size_t dot = path.size() - key.text.size();
     const std::string section = dot == 0 ? "" : path.substr(0, dot - 1);
-    fault(key.at, full, describe_unknown_key(place.scope, section, key.text));
+    fault(key.at, full,
+          has_room() ? describe_unknown_key(place.scope, section, key.text) : std::string());
   }
 }
 

@@ -12,12 +12,15 @@ constexpr std::size_t kWidth = 100;
 constexpr std::string_view kHead =
     "## The configuration of penstock: every key with its default.\n"
     "##\n"
-    "## Lines with one # are keys: remove the \"# \" at the start of a line (and of the section it\n"
+    "## Lines with one # are keys: remove the \"# \" at the start of a line (and of the section "
+    "it\n"
     "## stands in) to set it. Lines with two explain. As it stands, this file changes nothing.\n"
     "##\n"
     "## Durations carry a unit (250ms, 1.5s, 1m30s, 1h; off is no limit), and so do sizes (512B,\n"
-    "## 16KiB, 4MiB). `penstock check` tells all that is wrong with a file, `penstock explain URL`\n"
-    "## what it does with a request and why. In brackets: what is allowed, and when a change takes\n"
+    "## 16KiB, 4MiB). `penstock check` tells all that is wrong with a file, `penstock explain "
+    "URL`\n"
+    "## what it does with a request and why. In brackets: what is allowed, and when a change "
+    "takes\n"
     "## effect after a reload (SIGHUP).\n";
 
 class SampleWriter {
@@ -105,16 +108,18 @@ std::string sample_yaml() {
   out.key(0, "defaults:");
   out.rows(KeyScope::kPolicy, 2);
   out.raw("\n");
-  out.prose(0, "Who is reached. Where no upstream is named, this one serves every host; a file "
-               "that names some serves those alone, and others are answered 403. Besides these "
-               "keys, an upstream takes all those of defaults.");
+  out.prose(0,
+            "Who is reached. Where no upstream is named, this one serves every host; a file "
+            "that names some serves those alone, and others are answered 403. Besides these "
+            "keys, an upstream takes all those of defaults.");
   out.key(0, "upstreams:");
   out.rows(KeyScope::kUpstream, 2, true);
   out.prose(4, "Of every key under defaults this is the only one with another default for \"*\".");
   out.key(4, "scheme: auto");
   out.raw("\n");
-  out.prose(0, "Two profiles to start from, for upstreams that are APIs and for slow or streaming "
-               "ones:");
+  out.prose(0,
+            "Two profiles to start from, for upstreams that are APIs and for slow or streaming "
+            "ones:");
   out.raw("##\n");
   out.commented(profiles_yaml());
   return out.take();

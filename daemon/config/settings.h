@@ -33,11 +33,11 @@ struct ListenerSettings {
 
 struct AdminSettings {
   std::string address = "127.0.0.1:9128";  // "" is off
-  bool address_is_default = true;          // a busy default port is a warning, a configured one an error
+  bool address_is_default = true;  // a busy default port is a warning, a configured one an error
 };
 
 struct ClientSettings {
-  Count max_connections;                   // nullopt: auto, from RLIMIT_NOFILE, at most 10000
+  Count max_connections;  // nullopt: auto, from RLIMIT_NOFILE, at most 10000
   std::uint64_t max_header_size = 64 * 1024;
   std::uint32_t max_header_fields = 128;
   Limit header_timeout = std::chrono::seconds(10);
@@ -63,12 +63,12 @@ struct LogSettings {
 };
 
 struct AccessLogSettings {
-  std::string path = "stdout";             // a file, "stdout"; "" is off
+  std::string path = "stdout";  // a file, "stdout"; "" is off
   bool json = true;
-  bool only_errors = true;                 // only: errors | all
-  Limit slow = std::chrono::seconds(1);    // slower ones are written too
-  double sample = 1.0;                     // of what is neither an error nor slow
-  bool query = false;                      // write the query with the path
+  bool only_errors = true;               // only: errors | all
+  Limit slow = std::chrono::seconds(1);  // slower ones are written too
+  double sample = 1.0;                   // of what is neither an error nor slow
+  bool query = false;                    // write the query with the path
 };
 
 struct ShutdownSettings {
@@ -78,11 +78,11 @@ struct ShutdownSettings {
 enum class SchemeMode : std::uint8_t { kAuto, kHttps, kSame, kHttp };
 
 struct PoolSettings {
-  std::uint32_t max_connections = 1000;    // or kUnlimitedCount
-  // Where the file does not set it, the loader takes max_connections if that is set, else 100. It is
-  // never above max_connections.
+  std::uint32_t max_connections = 1000;  // or kUnlimitedCount
+  // Where the file does not set it, the loader takes max_connections if that is set, else 100. It
+  // is never above max_connections.
   std::uint32_t max_idle = 100;
-  std::uint32_t max_waiting = 1000;        // or kUnlimitedCount
+  std::uint32_t max_waiting = 1000;  // or kUnlimitedCount
   Limit idle_timeout = std::chrono::seconds(55);
   bool reuse = true;
   Limit tcp_keepalive = std::chrono::seconds(30);
@@ -104,15 +104,15 @@ struct TlsSettings {
   std::string extra_ca_file;  // adds to it
   std::string cert_file;
   std::string key_file;
-  std::string server_name;    // "": the authority's host
-  int min_version = 12;       // 12 or 13
+  std::string server_name;  // "": the authority's host
+  int min_version = 12;     // 12 or 13
   bool verify = true;
   std::uint32_t session_cache = 100;
 };
 
 // What an upstream does with a request; `defaults`, overridden key by key.
 struct UpstreamPolicy {
-  SchemeMode scheme = SchemeMode::kHttps;  // the file's default for "*" is kAuto; the loader fills that in
+  SchemeMode scheme = SchemeMode::kHttps;  // the loader makes it kAuto for "*", unless it is set
   std::string connect_to;                  // host[:port] or unix:/path; "" is off
   bool via = true;
   PoolSettings pool;

@@ -16,15 +16,18 @@ struct Saying {
 constexpr std::array kSayings = {
     Saying{"end of map not found",
            "the indentation of this line fits none of the lines above, or it is no `key: value`"},
-    Saying{"end of sequence not found", "this line is neither an item of the list above (`- item`) "
-                                        "nor outside of it; check its indentation"},
-    Saying{"end of map flow", "this { is never closed, or a comma is missing after one of its values"},
+    Saying{"end of sequence not found",
+           "this line is neither an item of the list above (`- item`) "
+           "nor outside of it; check its indentation"},
+    Saying{"end of map flow",
+           "this { is never closed, or a comma is missing after one of its values"},
     Saying{"end of sequence flow",
            "this [ is never closed, or a comma is missing after one of its items"},
     Saying{"illegal EOF in scalar", "a quote is opened and never closed"},
     Saying{"illegal document indicator", "a quote is opened and never closed"},
-    Saying{"illegal map value",
-           "a value cannot hold `: ` unless it is quoted; or the indentation of this line is wrong"},
+    Saying{
+        "illegal map value",
+        "a value cannot hold `: ` unless it is quoted; or the indentation of this line is wrong"},
     Saying{"illegal map key", "a key cannot stand here; check the indentation"},
     Saying{"illegal flow end", "this bracket closes nothing that is open"},
     Saying{"illegal block entry", "a list item (`- `) cannot stand here; put it on its own line"},
@@ -121,7 +124,7 @@ Fault find_foreign_byte(std::string_view text) {
     const std::size_t length = utf8_length(text);
     if (length == 0) return {at, "", "a byte that is not UTF-8 text"};
     if (is_foreign_control(text.front())) {
-      return {at, "", "a control character: " + quoted(text.substr(0, 1))};
+      return {at, "", "a control character: " + in_quotes(text.substr(0, 1))};
     }
     at.column += static_cast<int>(length);
     if (text.front() == '\n') at = {at.line + 1, 1};

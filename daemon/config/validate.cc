@@ -23,9 +23,9 @@ class Validator {
   Validator(const Config& config, const SourceMap& sources)
       : config_(config),
         sources_(sources),
-        all_names_known_(!sources.faulty("upstreams") &&
-                         std::ranges::none_of(config.upstreams, &std::string::empty,
-                                              &UpstreamSettings::name)) {}
+        all_names_known_(
+            !sources.faulty("upstreams") &&
+            std::ranges::none_of(config.upstreams, &std::string::empty, &UpstreamSettings::name)) {}
 
   std::vector<Fault> run() {
     check_listen_addresses();
@@ -79,13 +79,14 @@ void Validator::check_listen_addresses() {
       continue;
     }
     const auto [owner, is_new] = owners.try_emplace(address, path);
-    if (!is_new) fault(path, quoted(address) + " is the address of " + owner->second + " already");
+    if (!is_new)
+      fault(path, in_quotes(address) + " is the address of " + owner->second + " already");
   }
   const auto listener = owners.find(config_.admin.address);
   if (listener == owners.end() || sources_.faulty("admin.address")) return;
   const bool admin_is_set = sources_.has("admin.address");
   fault(admin_is_set ? "admin.address" : listener->second,
-        quoted(config_.admin.address) + " is the address of " +
+        in_quotes(config_.admin.address) + " is the address of " +
             (admin_is_set ? listener->second : "admin.address") + " already");
 }
 
@@ -96,7 +97,7 @@ void Validator::check_upstream_names() {
     const auto [owner, is_new] = names_.try_emplace(name, i);
     if (is_new) continue;
     fault(upstream_path(i, "name"),
-          quoted(name) + " is the name of " + upstream_path(owner->second) + " already");
+          in_quotes(name) + " is the name of " + upstream_path(owner->second) + " already");
   }
 }
 
@@ -108,7 +109,7 @@ void Validator::check_patterns() {
     for (std::size_t k = 0; k < hosts.size(); ++k) {
       const auto [owner, is_new] = owners.try_emplace(hosts[k], paths[k]);
       if (is_new) continue;
-      fault(paths[k], quoted(hosts[k]) + " is claimed by " + owner->second + " already");
+      fault(paths[k], in_quotes(hosts[k]) + " is claimed by " + owner->second + " already");
     }
   }
 }
@@ -144,7 +145,7 @@ void Validator::check_reference(const std::string& path, const std::string& name
     if (known.size() < kMostCompared) known.emplace_back(other);
   }
   const auto meant = nearest(name, known);
-  fault(path, "no upstream is named " + quoted(name) +
+  fault(path, "no upstream is named " + in_quotes(name) +
                   (meant ? "; did you mean " + *meant + '?' : std::string()));
 }
 
@@ -157,7 +158,7 @@ void Validator::check_base_url(std::size_t index) {
   }
   if (std::ranges::count_if(upstream->hosts, is_exact) == 1) return;
   fault(listener_path(index, "upstream"),
-        "upstream " + quoted(upstream->name) +
+        "upstream " + in_quotes(upstream->name) +
             " does not say where a request without its host goes (it needs origin, or exactly one "
             "exact host)");
 }
@@ -232,14 +233,14 @@ std::vector<Fault> find_risks(const Config& config, const SourceMap& sources) {
       risks.push_back({sources.at(path), path, std::move(what)});
     };
     if (!upstream.policy.tls.verify) {
-      risk("tls.verify", "certificates of upstream " + quoted(upstream.name) +
+      risk("tls.verify", "certificates of upstream " + in_quotes(upstream.name) +
                              " are not verified: anybody in between may read and change all");
     }
     const ListenerSettings* open = open_listener(config, upstream);
     if (!upstream.policy.tls.cert_file.empty() && open != nullptr) {
       risk("tls.cert_file", "whoever reaches " + open->address +
                                 " acts with the client certificate of upstream " +
-                                quoted(upstream.name) + " (a listener's upstreams narrows it)");
+                                in_quotes(upstream.name) + " (a listener's upstreams narrows it)");
     }
   }
   sort_and_unite(risks);

@@ -43,8 +43,8 @@ struct Decimal {
   std::uint64_t fraction = 0;
   std::uint64_t fraction_scale = 1;
 
-  // Times `scale`, rounded down and never above kHuge: the fraction has at most 6 digits and a scale
-  // is below 2^42, so nothing overflows.
+  // Times `scale`, rounded down and never above kHuge: the fraction has at most 6 digits and a
+  // scale is below 2^42, so nothing overflows.
   std::uint64_t times(std::uint64_t scale) const {
     if (whole >= kHuge / scale) return kHuge;
     return whole * scale + fraction * scale / fraction_scale;
@@ -89,16 +89,16 @@ std::string_view take_letters(std::string_view& text) {
 }
 
 std::string not_a_duration(std::string_view text) {
-  return quoted(text) + " is not a duration; write it like 250ms, 1.5s, 1m30s or 1h";
+  return in_quotes(text) + " is not a duration; write it like 250ms, 1.5s, 1m30s or 1h";
 }
 
 std::string not_a_size(std::string_view text) {
-  return quoted(text) + " is not a size; write it like 512B, 16KiB or 4MiB";
+  return in_quotes(text) + " is not a size; write it like 512B, 16KiB or 4MiB";
 }
 
 std::string bare_number(std::string_view text, std::string_view unit) {
   const std::size_t zeros = std::min(text.find_first_not_of('0'), text.size() - 1);
-  return quoted(text) + " has no unit; write " + std::string(text.substr(zeros)) +
+  return in_quotes(text) + " has no unit; write " + std::string(text.substr(zeros)) +
          std::string(unit);
 }
 
@@ -118,8 +118,8 @@ std::optional<std::uint64_t> sum_of_parts(std::string_view text) {
   while (!text.empty()) {
     const auto number = take_decimal(text);
     const std::string_view name = take_letters(text);
-    const auto unit = std::ranges::find(kTimeUnits.begin() + next_unit, kTimeUnits.end(), name,
-                                        &Unit::name);
+    const auto unit =
+        std::ranges::find(kTimeUnits.begin() + next_unit, kTimeUnits.end(), name, &Unit::name);
     if (!number || unit == kTimeUnits.end()) return std::nullopt;
     // A fraction followed by smaller units ("1.5h10m") is more likely a slip than a wish.
     if (number->fraction_scale > 1 && !text.empty()) return std::nullopt;
@@ -140,16 +140,16 @@ std::string decimal_text(std::uint64_t value, std::uint64_t scale) {
 
 std::string count_out_of_shape(std::string_view text) {
   if (text.size() > 1 && text.front() == '0' && std::ranges::all_of(text, is_digit)) {
-    return quoted(text) + " starts with 0, which some YAML readers take for octal";
+    return in_quotes(text) + " starts with 0, which some YAML readers take for octal";
   }
   if (text.find('_') != std::string_view::npos || text.find(',') != std::string_view::npos) {
     std::string digits(text);
     std::erase_if(digits, [](char c) { return c == '_' || c == ','; });
     if (std::ranges::all_of(digits, is_digit)) {
-      return quoted(text) + " has separators; write " + digits;
+      return in_quotes(text) + " has separators; write " + digits;
     }
   }
-  return quoted(text) + " is not a whole number";
+  return in_quotes(text) + " is not a whole number";
 }
 
 }  // namespace
@@ -157,41 +157,41 @@ std::string count_out_of_shape(std::string_view text) {
 bool is_off(std::string_view text) { return is_one_of(text, {"off", "false", "no"}); }
 
 bool means_no_limit(std::string_view text) {
-  return is_off(text) || is_one_of(text, {"unlimited", "none", "never", "inf", "infinite",
-                                          "infinity", "disabled"});
+  return is_off(text) ||
+         is_one_of(text, {"unlimited", "none", "never", "inf", "infinite", "infinity", "disabled"});
 }
 
 Parsed<Duration> parse_duration(std::string_view text) {
-  if (text.starts_with('-')) return wrong(quoted(text) + " is negative");
+  if (text.starts_with('-')) return wrong(in_quotes(text) + " is negative");
   if (means_no_limit(text)) return wrong("this time needs a bound");
   if (is_plain_number(text)) {
-    return wrong(is_zero(text) ? quoted(text) + " is no time" : bare_number(text, "s"));
+    return wrong(is_zero(text) ? in_quotes(text) + " is no time" : bare_number(text, "s"));
   }
   const auto sum = sum_of_parts(text);
   if (!sum || text.empty()) return wrong(not_a_duration(text));
-  if (*sum == 0) return wrong(quoted(text) + " is no time");
+  if (*sum == 0) return wrong(in_quotes(text) + " is no time");
   if (*sum > static_cast<std::uint64_t>(kLongestDuration.count())) {
-    return wrong(quoted(text) + " is too long");
+    return wrong(in_quotes(text) + " is too long");
   }
   const Duration value(static_cast<Duration::rep>(*sum));
-  if (value < kShortestDuration) return wrong(quoted(text) + " is too short");
+  if (value < kShortestDuration) return wrong(in_quotes(text) + " is too short");
   return value;
 }
 
 Parsed<Limit> parse_limit(std::string_view text) {
   if (is_off(text)) return Limit();
-  if (text.starts_with('-')) return wrong(quoted(text) + " is negative; for no limit write off");
-  if (means_no_limit(text)) return wrong(quoted(text) + "; for no limit write off");
+  if (text.starts_with('-')) return wrong(in_quotes(text) + " is negative; for no limit write off");
+  if (means_no_limit(text)) return wrong(in_quotes(text) + "; for no limit write off");
   const bool zero = is_zero(text);
   auto value = parse_duration(text);
   if (value) return Limit(*value);
   return wrong(zero && value.error().ends_with("is no time")
-                   ? quoted(text) + " would end at once; for no limit write off"
+                   ? in_quotes(text) + " would end at once; for no limit write off"
                    : std::move(value.error()));
 }
 
 Parsed<std::uint64_t> parse_size(std::string_view text, std::uint64_t min, std::uint64_t max) {
-  if (text.starts_with('-')) return wrong(quoted(text) + " is negative");
+  if (text.starts_with('-')) return wrong(in_quotes(text) + " is negative");
   if (means_no_limit(text)) return wrong("this size needs a bound");
   if (is_plain_number(text) && !is_zero(text)) return wrong(bare_number(text, "B"));
   std::string_view rest = text;
@@ -199,39 +199,39 @@ Parsed<std::uint64_t> parse_size(std::string_view text, std::uint64_t min, std::
   const auto unit = std::ranges::find(kSizeUnits, rest, &Unit::name);
   if (!number || (unit == kSizeUnits.end() && !rest.empty())) return wrong(not_a_size(text));
   const auto bytes = number->times(unit == kSizeUnits.end() ? 1 : unit->scale);
-  if (bytes > max) return wrong(quoted(text) + " is too large");
-  if (bytes < min) return wrong(quoted(text) + " is too small");
+  if (bytes > max) return wrong(in_quotes(text) + " is too large");
+  if (bytes < min) return wrong(in_quotes(text) + " is too small");
   return bytes;
 }
 
 Parsed<std::uint32_t> parse_count(std::string_view text, std::uint64_t min, std::uint64_t max) {
   if (text.size() > 1 && text.front() == '-' && std::ranges::all_of(text.substr(1), is_digit)) {
-    return wrong(quoted(text) + " is negative");
+    return wrong(in_quotes(text) + " is negative");
   }
   const bool shape = !text.empty() && std::ranges::all_of(text, is_digit) &&
                      (text.size() == 1 || text.front() != '0');
   if (means_no_limit(text)) return wrong("this count needs a bound");
   if (!shape) return wrong(count_out_of_shape(text));
   const std::uint64_t value = text.size() > kMaxWholeDigits ? UINT64_MAX : to_number(text);
-  if (value > max) return wrong(quoted(text) + " is too large");
-  if (value < min) return wrong(quoted(text) + " is too small");
+  if (value > max) return wrong(in_quotes(text) + " is too large");
+  if (value < min) return wrong(in_quotes(text) + " is too small");
   return static_cast<std::uint32_t>(value);
 }
 
 Parsed<bool> parse_switch(std::string_view text) {
   if (is_one_of(text, {"true", "yes", "on"})) return true;
   if (is_off(text)) return false;
-  return wrong(quoted(text) + " is neither true nor false");
+  return wrong(in_quotes(text) + " is neither true nor false");
 }
 
 Parsed<double> parse_share(std::string_view text) {
   std::string_view rest = text;
   const auto number = take_decimal(rest);
-  if (!number || !rest.empty()) return wrong(quoted(text) + " is not a number");
-  const double value = static_cast<double>(number->whole) +
-                       static_cast<double>(number->fraction) /
-                           static_cast<double>(number->fraction_scale);
-  if (value > 1.0) return wrong(quoted(text) + " is too large");
+  if (!number || !rest.empty()) return wrong(in_quotes(text) + " is not a number");
+  const double value =
+      static_cast<double>(number->whole) +
+      static_cast<double>(number->fraction) / static_cast<double>(number->fraction_scale);
+  if (value > 1.0) return wrong(in_quotes(text) + " is too large");
   return value;
 }
 
@@ -263,7 +263,7 @@ std::string format_share(double value) {
   return text.find('.') == std::string::npos ? text + ".0" : text;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kLongest = 80;
   constexpr std::string_view kHex = "0123456789abcdef";
   std::size_t shown = std::min(text.size(), kLongest);

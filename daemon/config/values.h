@@ -41,7 +41,7 @@ std::string format_size(std::uint64_t bytes);
 std::string format_share(double value);
 
 // The text in double quotes, as a message shows it: controls escaped, long ones cut.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 // "a, b or c"
 std::string alternatives(std::span<const std::string_view> words);
 

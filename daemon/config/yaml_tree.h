@@ -14,7 +14,7 @@ struct YamlNode {
 
   Kind kind = Kind::kNull;
   Position at{};
-  std::string text{};           // kScalar, quotes and escapes undone
+  std::string text{};             // kScalar, quotes and escapes undone
   std::vector<YamlNode> keys{};   // kMap, one for each of items, repeats included
   std::vector<YamlNode> items{};  // kList and kMap
 };
