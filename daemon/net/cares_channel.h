@@ -21,7 +21,7 @@ namespace penstock {
 class Loop;
 
 struct CaresOptions {
-  std::vector<std::string> servers;                    // address[:port]; empty: the system's
+  std::vector<std::string> servers{};                  // address[:port]; empty: the system's
   Duration attempt_timeout = std::chrono::seconds(1);  // doubled with each round of the servers
   std::uint32_t attempts = 2;
   bool search_domains = false;  // complete names by the system's search list

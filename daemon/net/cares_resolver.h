@@ -27,7 +27,7 @@ class CaresChannel;
 class Loop;
 
 struct ResolverOptions {
-  std::vector<std::string> servers;  // address[:port]; empty: the system's
+  std::vector<std::string> servers{};  // address[:port]; empty: the system's
   Duration attempt_timeout = std::chrono::seconds(1);
   std::uint32_t attempts = 2;
 };

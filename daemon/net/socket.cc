@@ -1,5 +1,7 @@
 #include "net/socket.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <system_error>
@@ -32,6 +34,11 @@ void WatchedSocket::pause_read(PauseReason reason) {
 void WatchedSocket::resume_read(PauseReason reason) {
   pauses_ &= static_cast<std::uint8_t>(~bit(reason));
   update_interest();
+}
+
+void WatchedSocket::acknowledge_now() {
+  const int on = 1;
+  ::setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 void WatchedSocket::shutdown_write() { ::shutdown(fd(), SHUT_WR); }

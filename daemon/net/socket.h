@@ -44,6 +44,8 @@ class WatchedSocket {
   void want_writable_to_read() { await(read_awaits_, Wait::kWritable); }
   void want_readable_to_write() { await(write_awaits_, Wait::kReadable); }
 
+  // TCP_QUICKACK: what has come is acknowledged at once.
+  void acknowledge_now();
   // FIN after what was sent.
   void shutdown_write();
   // Makes the close a reset (SO_LINGER 0).

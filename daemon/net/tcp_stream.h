@@ -24,6 +24,7 @@ class TcpStream final : public Stream {
   bool has_pending() const override { return false; }
   void pause_read(PauseReason reason) override { socket_.pause_read(reason); }
   void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
+  void acknowledge_now() override { socket_.acknowledge_now(); }
   void shutdown_write() override { socket_.shutdown_write(); }
   void abort() override { socket_.abort(); }
   Error last_error() const override { return terminated_error(last_sys_); }

@@ -75,7 +75,12 @@ IoResult TlsStream::handshake() {
   }
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
-  return result == 1 ? IoResult{.status = IoStatus::kOk} : read_stopped(result);
+  if (result == 1) return {.status = IoStatus::kOk};
+  const IoResult stopped = read_stopped(result);
+  if (stopped.status != IoStatus::kEof) return stopped;
+  error_ = Error{.code = ErrorCode::kConnectionTerminated,
+                 .detail = "the upstream ended the connection within the TLS handshake"};
+  return {.status = IoStatus::kError};
 }
 
 void TlsStream::set_handler(StreamHandler* handler) {

@@ -9,7 +9,7 @@ namespace penstock {
 std::vector<std::pair<std::string, std::string>> net_library_versions() {
   return {{"libuv", uv_version_string()},
           {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
-          {"c-ares", ares_version(nullptr)}};
+          {"c_ares", ares_version(nullptr)}};
 }
 
 }  // namespace penstock

@@ -12,12 +12,12 @@
 #include <array>
 #include <atomic>
 #include <future>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "support/test_ca.h"
 #include "support/tls_test_server.h"
+#include "unit/net/random_traffic.h"
 #include "unit/net/tls_test_client.h"
 
 namespace penstock {
@@ -26,13 +26,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Serve = std::function<void(TlsTestConnection&)>;
-
-std::string random_bytes(std::size_t size, unsigned seed) {
-  std::minstd_rand random(seed);
-  std::string bytes(size, '\0');
-  for (char& c : bytes) c = static_cast<char>(random());
-  return bytes;
-}
 
 // A door that one thread opens and another waits at.
 class Gate {
@@ -51,36 +44,38 @@ class TlsStreamTest : public testing::TestWithParam<int> {
  protected:
   ~TlsStreamTest() override { gate_.open(); }
 
-  void start(Serve serve, TlsTestServer::Options options = {}) {
+  std::unique_ptr<TlsTestServer> make_server(Serve serve, TlsTestServer::Options options) {
     options.identity = ca_.issue({.dns_names = {"good.test"}});
     options.min_version = options.max_version = GetParam();
     options.serve = std::move(serve);
-    server_ = std::make_unique<TlsTestServer>(std::move(options));
+    return std::make_unique<TlsTestServer>(std::move(options));
+  }
+
+  void start(Serve serve, TlsTestServer::Options options = {}) {
+    server_ = make_server(std::move(serve), std::move(options));
     client_ = std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), server_->port());
     ASSERT_TRUE(client_->handshake());
   }
 
-  // A unix socket takes a record whole or not at all, which fill_socket() needs.
+  // A unix socket takes a write whole or not at all, and none once what it holds exceeds a send
+  // buffer that was made smaller.
   void start_on_unix_socket(Serve serve) {
-    TlsTestServer::Options options{.tickets = 0, .serve = std::move(serve)};
-    options.identity = ca_.issue({.dns_names = {"good.test"}});
-    options.min_version = options.max_version = GetParam();
-    server_ = std::make_unique<TlsTestServer>(std::move(options));
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    server_->adopt(UniqueFd(ends[0]));
-    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
-    client_ = std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), UniqueFd(ends[1]));
+    server_ = make_server(std::move(serve), {.tickets = 0});
+    client_ = std::make_unique<TlsTestClient>(loop_, make_context(ca_.pem()), unix_connection());
     ASSERT_TRUE(client_->handshake());
   }
 
-  // Leaves no room in the socket though every write has gone through whole; how much was written.
-  long fill_socket() {
-    const std::string record(1000, 'x');
-    for (int i = 0; i < 20; ++i) EXPECT_EQ(client_->stream().write(record).bytes, record.size());
+  UniqueFd unix_connection() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    server_->adopt(UniqueFd(ends[0]));
+    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    return UniqueFd(ends[1]);
+  }
+
+  static void shrink_send_buffer(int fd) {
     const int least = 1;
-    ::setsockopt(client_->fd(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
-    return 20000;
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
   }
 
   // What the server told; waits for it, the loop turning meanwhile.
@@ -103,71 +98,6 @@ class TlsStreamTest : public testing::TestWithParam<int> {
 
 INSTANTIATE_TEST_SUITE_P(Tls12, TlsStreamTest, testing::Values(TLS1_2_VERSION));
 INSTANTIATE_TEST_SUITE_P(Tls13, TlsStreamTest, testing::Values(TLS1_3_VERSION));
-
-// Sends in pieces of random number and size, what was left over cut up anew each time, and reads in
-// buffers of random size what comes back.
-class RandomTraffic final : public StreamHandler {
- public:
-  RandomTraffic(TlsStream& stream, std::string bytes, unsigned seed)
-      : stream_(stream), bytes_(std::move(bytes)), random_(seed) {}
-
-  bool done() const { return failed_ || received_.size() == bytes_.size(); }
-  bool intact() const { return received_ == bytes_; }
-  const std::string& received() const { return received_; }
-  int short_writes() const { return short_writes_; }
-  void on_writable() override { write(); }
-  void write() {
-    while (sent_ < bytes_.size()) {
-      const auto pieces = next_pieces();
-      std::size_t offered = 0;
-      for (const auto piece : pieces) offered += piece.size();
-      const IoResult result = stream_.write(pieces);
-      failed_ |= result.status == IoStatus::kError;
-      sent_ += result.bytes;
-      must_offer_ = offered - result.bytes;
-      if (result.bytes == offered) continue;
-      ++short_writes_;
-      return;
-    }
-  }
-
-  void on_readable() override {
-    std::array<char, 40000> buffer;
-    for (;;) {
-      const std::size_t size = 1 + random_() % buffer.size();
-      const IoResult result = stream_.read({buffer.data(), size});
-      failed_ |= result.status == IoStatus::kError || result.status == IoStatus::kEof;
-      if (result.status != IoStatus::kOk) return;
-      received_.append(buffer.data(), result.bytes);
-      if (result.bytes < size && !stream_.has_pending()) return;
-    }
-  }
-
- private:
-  // Up to five pieces, some empty, that hold at least what was left over.
-  std::vector<std::string_view> next_pieces() {
-    std::vector<std::string_view> pieces;
-    std::size_t at = sent_;
-    for (int i = 0; i < 5 || at - sent_ < must_offer_; ++i) {
-      const std::size_t size =
-          random_() % 4 == 0 ? 0 : random_() % (random_() % 2 == 0 ? 200 : 30000);
-      pieces.push_back(std::string_view(bytes_).substr(at, size));
-      at += pieces.back().size();
-      if (at == bytes_.size()) break;
-    }
-    if (at == sent_) pieces.push_back(std::string_view(bytes_).substr(at, 1));
-    return pieces;
-  }
-
-  TlsStream& stream_;
-  const std::string bytes_;
-  std::minstd_rand random_;
-  std::string received_;
-  std::size_t sent_ = 0;
-  std::size_t must_offer_ = 0;
-  int short_writes_ = 0;
-  bool failed_ = false;
-};
 
 TEST_P(TlsStreamTest, CarriesAMebibyteBothWaysInRandomPieces) {
   for (unsigned seed = 1; seed <= 3; ++seed) {
@@ -330,11 +260,30 @@ TEST_P(TlsStreamTest, SendsCloseNotifyOnceThereIsRoomForIt) {
     }
     told_.set_value({all, SSL_get_shutdown(c.ssl())});
   });
-  const long sent = fill_socket();
+  const std::string record(1000, 'x');
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(client_->stream().write(record).bytes, record.size());
+  shrink_send_buffer(client_->fd());
   client_->stream().shutdown_write();
   gate_.open();
-  EXPECT_THAT(told(), ElementsAre(sent, SSL_RECEIVED_SHUTDOWN));
+  EXPECT_THAT(told(), ElementsAre(20000, SSL_RECEIVED_SHUTDOWN));
   EXPECT_EQ(client_->writable_calls, 0) << "the owner had asked for nothing";
+}
+
+// The client's certificates are several times as large as the socket.
+TEST_P(TlsStreamTest, ShakesHandsThroughASocketThatIsFull) {
+  std::string intermediate;
+  TestIdentity own = ca_.issue_by_intermediate({.extended_key_usage = "clientAuth"}, &intermediate);
+  for (int i = 0; i < 50; ++i) own.cert_pem += intermediate;
+  TrustStores stores;
+  const auto context =
+      TlsClientContext::create({}, ca_.pem(), "", own.cert_pem, own.key_pem, stores);
+  ASSERT_TRUE(context);
+  server_ = make_server([](TlsTestConnection& c) { c.echo(); }, {.client_ca_pem = ca_.pem()});
+  UniqueFd fd = unix_connection();
+  shrink_send_buffer(fd.get());
+  client_ = std::make_unique<TlsTestClient>(loop_, *context, std::move(fd));
+  ASSERT_TRUE(client_->handshake()) << client_->error->detail;
+  EXPECT_TRUE(client_->send("hello") && client_->receive(5));
 }
 
 int bytes_in_kernel(int fd) {
@@ -424,26 +373,6 @@ TEST_P(Tls13Stream, AnswersAKeyUpdateThatFindsTheSocketFull) {
   ASSERT_TRUE(client_->until([&] { return traffic.done() || traffic.received().size() >= 9; }));
   EXPECT_EQ(traffic.received(), "hellosame");
   client_->stream().set_handler(nullptr);
-}
-
-// Nothing comes any more that would make the socket readable: "hello" is in OpenSSL's buffer.
-TEST_P(Tls13Stream, GoesOnReadingWhenTheAnswerToAKeyUpdateHasFoundRoom) {
-  start_on_unix_socket([&](TlsTestConnection& c) {
-    c.request_key_update();
-    c.write_all("hello");
-    gate_.wait();
-    const std::string all = c.read_exactly(20004);
-    told_.set_value({static_cast<long>(all.size())});
-    c.read_some();
-  });
-  fill_socket();
-  ASSERT_TRUE(client_->until([&] { return client_->readable_calls > 0; }));
-  EXPECT_EQ(client_->received, "");
-  gate_.open();
-  ASSERT_TRUE(client_->receive(5));
-  EXPECT_EQ(client_->received, "hello");
-  EXPECT_TRUE(client_->send("last"));
-  EXPECT_THAT(told(), ElementsAre(20004));
 }
 
 // The server judges our certificate after our handshake, and has gone when we write.
