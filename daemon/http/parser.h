@@ -40,10 +40,19 @@ struct ParseLimits {
   std::size_t max_chunk_extension_bytes = 4 * 1024;  // in one body
 };
 
+// What the owner may want to tell apart.
+enum class FaultKind : std::uint8_t {
+  kMalformed,
+  kHeadTooLarge,     // ParseLimits::max_head_bytes
+  kTooManyFields,    // ParseLimits::max_fields
+  kForeignProtocol,  // TLS or SOCKS: no HTTP answer would be understood
+};
+
 struct ParseFault {
   ErrorCode code;
   std::uint16_t status;     // to answer with: 400, 431, 501, 505; 502 for responses
   std::string_view reason;  // a literal: what was wrong and where
+  FaultKind kind = FaultKind::kMalformed;
 };
 
 class RequestParser {

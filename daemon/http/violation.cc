@@ -85,12 +85,26 @@ constexpr bool in_order() {
 }
 static_assert(in_order());
 
+FaultKind kind_of(Violation violation) {
+  if (violation == Violation::kStartLineTooLarge || violation == Violation::kHeadTooLarge) {
+    return FaultKind::kHeadTooLarge;
+  }
+  if (violation == Violation::kTooManyFields || violation == Violation::kTooManyOptions) {
+    return FaultKind::kTooManyFields;
+  }
+  if (violation == Violation::kTlsSpoken || violation == Violation::kSocksSpoken) {
+    return FaultKind::kForeignProtocol;
+  }
+  return FaultKind::kMalformed;
+}
+
 }  // namespace
 
 ParseFault fault_of(Violation violation, Side side) {
   const Row& row = kRows[static_cast<std::size_t>(violation)];
-  if (side == Side::kResponse) return {row.response_code, 502, row.reason};
-  return {ErrorCode::kHttpRequestError, row.request_status, row.reason};
+  const FaultKind kind = kind_of(violation);
+  if (side == Side::kResponse) return {row.response_code, 502, row.reason, kind};
+  return {ErrorCode::kHttpRequestError, row.request_status, row.reason, kind};
 }
 
 }  // namespace penstock
