@@ -209,7 +209,10 @@ void ClientSession::begin_drain() {
 
 void ClientSession::abort() {
   switch (state_) {
-    case State::kActive: exchange_->on_shutdown(); return;
+    case State::kActive:
+      exchange_->on_shutdown();
+      if (state_ != State::kEnded) end();
+      return;
     case State::kIdle:
     case State::kLingering: end(); return;
     case State::kEnded: return;

@@ -35,6 +35,9 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   const std::string& client_address() const { return client_address_; }
 
   // For the exchange.
+  // The rest of the request is awaited: a client that holds it back until its head is acknowledged
+  // (urllib3 does, with Nagle's algorithm on) sends it now.
+  void await_more() { stream_->acknowledge_now(); }
   Buffer& input() { return input_; }
   // Called after bytes were taken from input(): reading goes on if it stood still for lack of room.
   void input_consumed();

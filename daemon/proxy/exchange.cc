@@ -15,8 +15,22 @@ ParseLimits request_limits(const ClientSettings& settings) {
   return {.max_head_bytes = settings.max_header_size, .max_fields = settings.max_header_fields};
 }
 
-Error to_error(const ParseFault& fault, ErrorSource source) {
-  return {.code = fault.code, .source = source, .status = fault.status, .detail = std::string(fault.reason)};
+std::string_view exceeded_limit(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::kHeadTooLarge: return "client.max_header_size";
+    case FaultKind::kTooManyFields: return "client.max_header_fields";
+    case FaultKind::kMalformed:
+    case FaultKind::kForeignProtocol: return {};
+  }
+  return {};
+}
+
+Error to_error(const ParseFault& fault) {
+  return {.code = fault.code,
+          .source = ErrorSource::kDownstream,
+          .limit_key = exceeded_limit(fault.kind),
+          .status = fault.status,
+          .detail = std::string(fault.reason)};
 }
 
 }  // namespace
@@ -64,7 +78,7 @@ void Exchange::read_head() {
       }
       return;
     case ParseEvent::kFault:
-      fail(to_error(request_parser_.fault(), ErrorSource::kDownstream));
+      refuse_malformed(request_parser_.fault());
       return;
     case ParseEvent::kHead:
       clocks_.stop(LimitKind::kHeader);
@@ -86,6 +100,8 @@ void Exchange::serve_head() {
     const ParseStep end = request_parser_.next({}, request_);
     assert(end.event == ParseEvent::kEnd);
     if (end.event == ParseEvent::kEnd) request_state_ = RequestState::kDone;
+  } else if (session_->input().empty()) {
+    session_->await_more();
   }
   auto routed = route_request(*table_, {endpoint.settings, endpoint.local}, request_, proxy_.pseudonym(), route_);
   if (!routed) {
@@ -215,6 +231,7 @@ void Exchange::on_client_left() {
 }
 
 void Exchange::on_shutdown() {
+  keep_client_ = false;
   fail({.code = ErrorCode::kProxyInternalResponse,
         .source = ErrorSource::kInternal,
         .phase = current_phase(),
@@ -230,7 +247,7 @@ void Exchange::fail(Error error) {
   acquire_.reset();
   const bool client_gone = error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout;
   drop_connection(client_gone                    ? CloseReason::kClientAbort
-                  : !error_->limit_key.empty() ? CloseReason::kTimeout
+                  : fired_limit_               ? CloseReason::kTimeout
                                                : CloseReason::kError);
   warn_of_default_limit();
   const bool head_sent = response_state_ != ResponseState::kAwaited;
@@ -239,6 +256,18 @@ void Exchange::fail(Error error) {
     return;
   }
   reply_locally();
+}
+
+void Exchange::refuse_malformed(const ParseFault& fault) {
+  if (fault.kind == FaultKind::kForeignProtocol) {
+    const std::string& listener = session_->endpoint().name;
+    proxy_.log().write_limited(LogLevel::kWarning, listener, fault.reason, proxy_.now(),
+                               {{"listener", listener}, {"client", session_->client_address()}});
+    error_ = to_error(fault);
+    finish(ClientSession::After::kAbort);
+    return;
+  }
+  fail(to_error(fault));
 }
 
 void Exchange::reply_locally() {
@@ -317,7 +346,8 @@ void Exchange::write_record() {
   record.listener = session_->endpoint().name;
   record.client = session_->client_address();
   record.method = request_.method_name;
-  if (timeline_.head_read != kNever) {
+  const bool head_read = timeline_.head_read != kNever;
+  if (head_read) {
     record.form = route_.form == TargetForm::kAbsolute ? Form::kAbsolute : Form::kOrigin;
     record.protocol = request_.version == HttpVersion::k11 ? "HTTP/1.1" : "HTTP/1.0";
     record.request_bytes = request_bytes_;
@@ -328,9 +358,10 @@ void Exchange::write_record() {
     record.path = route_.path;
     record.upstream = route_.upstream->settings->name;
   }
-  const bool client_left = error_ && error_->code == ErrorCode::kClientAborted;
-  record.status = client_left && status_ == 0 ? 499 : status_;
-  record.status_source = status_source_;
+  const bool client_gone =
+      error_ && (error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout);
+  record.status = client_gone ? 499 : status_;
+  record.status_source = client_gone ? StatusSource::kNone : status_source_;
   if (error_) {
     record.error = error_->code;
     record.error_phase = error_->phase;
@@ -360,7 +391,7 @@ void Exchange::reset() {
   upstream_input_.release_if_empty();
   request_state_ = RequestState::kHead;
   response_state_ = ResponseState::kAwaited;
-  routed_ = request_sent_ = upstream_write_failed_ = keep_client_ = false;
+  routed_ = request_sent_ = upstream_blocked_ = upstream_write_failed_ = keep_client_ = false;
   finished_.reset();
   timeline_ = {};
   clocks_.stop_all();

@@ -82,6 +82,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   Duration spent_on_limit() const;
   void start_clock(LimitKind kind);
   void fail(Error error);
+  void refuse_malformed(const ParseFault& fault);
   void reply_locally();
   void warn_of_default_limit();
   void drop_connection(CloseReason reason);
@@ -139,6 +140,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   BodyFraming downstream_framing_;  // of the response as we send it
   bool routed_ = false;
   bool request_sent_ = false;          // the last byte of the request is with the kernel
+  bool upstream_blocked_ = false;      // the last write came back short: on_writable() follows
   bool upstream_write_failed_ = false;
   bool keep_client_ = false;
   std::optional<ClientSession::After> finished_;

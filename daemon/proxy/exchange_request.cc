@@ -29,13 +29,13 @@ void Exchange::start_request() {
                                .via = policy().via ? proxy_.pseudonym() : std::string_view(),
                                .framing = upstream_framing_,
                                .close = !policy().pool.reuse};
-  const std::size_t largest_piece = std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1);
-  upstream_output_.set_max_bytes(largest_piece + kMaxGatheredBytes + request_head_bound(request_, rewrite));
+  upstream_output_.set_max_bytes(session_->input().max_bytes() + kMaxGatheredBytes + request_head_bound(request_, rewrite));
   upstream_input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, policy().max_response_header_size + 1));
   write_request_head(request_, rewrite, upstream_output_);
   timeline_.enter(Phase::kSend, proxy_.now());
   // The upstream is had, the body is welcome: this version says so itself and forwards no Expect.
   if (request_.expects_continue && request_state_ == RequestState::kBody && session_->input().empty()) {
+    session_->output().set_max_bytes(kContinue.size());
     if (!send_downstream(std::span(&kContinue, 1))) return;
   }
   pump_request();
@@ -44,8 +44,7 @@ void Exchange::start_request() {
 // Moves what there is of the request until it is sent, the client has no more, or the upstream takes
 // no more. upstream_output_ is empty or holds what the upstream did not take.
 void Exchange::pump_request() {
-  const bool blocked = clocks_.running(LimitKind::kWriteStall);
-  if (blocked || request_sent_ || upstream_write_failed_) return;
+  if (upstream_blocked_ || request_sent_ || upstream_write_failed_) return;
   Buffer& input = session_->input();
   while (request_state_ == RequestState::kBody && !finished_) {
     const ParseStep step = request_parser_.next(input.readable(), request_);
@@ -57,22 +56,19 @@ void Exchange::pump_request() {
     input.consume(step.consumed);
     switch (step.event) {
       case ParseEvent::kBody:
-        if (clocks_.running(LimitKind::kWriteStall)) {
+        if (upstream_blocked_) {
           session_->input_consumed();
           return;
         }
         break;
       case ParseEvent::kNeedMore:
         if (!write_upstream({})) return;
-        if (!clocks_.running(LimitKind::kWriteStall)) start_clock(LimitKind::kClientBodyStall);
+        if (!upstream_blocked_) start_clock(LimitKind::kClientBodyStall);
         session_->input_consumed();
         return;
       case ParseEvent::kEnd: end_request_body(); break;
       case ParseEvent::kFault:
-        fail({.code = request_parser_.fault().code,
-              .source = ErrorSource::kDownstream,
-              .status = request_parser_.fault().status,
-              .detail = std::string(request_parser_.fault().reason)});
+        refuse_malformed(request_parser_.fault());
         return;
       case ParseEvent::kHead: assert(false); return;
     }
@@ -134,7 +130,8 @@ bool Exchange::write_upstream(std::span<const std::string_view> pieces) {
       upstream_output_.append(piece.substr(from_piece));
     }
   }
-  if (offered > 0) {
+  upstream_blocked_ = offered > 0;
+  if (upstream_blocked_) {
     start_clock(LimitKind::kWriteStall);  // anew with every byte that is taken
   } else {
     clocks_.stop(LimitKind::kWriteStall);

@@ -20,6 +20,12 @@ constexpr std::size_t kMaxGatheredBytes = 16 * 1024;
 // Fairness: one stream does not keep the loop longer than this.
 constexpr std::size_t kMaxBytesPerTurn = 256 * 1024;
 
+Error to_error(const ParseFault& fault) {
+  return {.code = fault.code,
+          .limit_key = fault.kind == FaultKind::kHeadTooLarge ? "max_response_header_size" : std::string_view(),
+          .detail = std::string(fault.reason)};
+}
+
 }  // namespace
 
 void Exchange::on_readable() {
@@ -69,7 +75,7 @@ void Exchange::pump_response() {
         if (!response_.informational()) on_response_end();
         break;
       case ParseEvent::kFault:
-        fail({.code = response_parser_.fault().code, .detail = std::string(response_parser_.fault().reason)});
+        fail(to_error(response_parser_.fault()));
         return;
     }
   }
@@ -196,7 +202,7 @@ void Exchange::on_upstream_eof() {
     on_response_end();
     return;
   }
-  fail({.code = response_parser_.fault().code, .detail = std::string(response_parser_.fault().reason)});
+  fail(to_error(response_parser_.fault()));
 }
 
 void Exchange::on_upstream_error() {

@@ -1,5 +1,7 @@
 #include "proxy/local_reply.h"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 
@@ -69,7 +71,7 @@ std::string printable(std::string_view text, std::string_view refused) {
   out.reserve(text.size());
   for (const char c : text) {
     const bool fine = c >= 0x20 && c < 0x7f && refused.find(c) == std::string_view::npos;
-    out += fine ? c : '?';
+    out += fine ? c : c == '"' ? '\'' : '?';
   }
   return out;
 }
@@ -143,6 +145,16 @@ std::string json_body(const LocalReply& reply, std::uint16_t status) {
   return json + "}\n";
 }
 
+// The q parameter of a media range; 1 where there is none or it makes no sense.
+double weight_of(std::string_view range) {
+  const std::size_t at = range.find(";q=");
+  const std::size_t spaced = range.find("; q=");
+  const std::size_t begin = at != std::string_view::npos ? at + 3 : spaced != std::string_view::npos ? spaced + 4 : range.size();
+  double weight = 1;
+  std::from_chars(range.data() + begin, range.data() + range.size(), weight);
+  return weight;
+}
+
 }  // namespace
 
 std::uint16_t status_of(const Error& error) {
@@ -199,14 +211,28 @@ std::string_view reason_phrase(std::uint16_t status) {
   }
 }
 
+// RFC 9110 section 12.5.1: the range with the higher weight wins, at equal weights the first. A
+// wildcard says nothing about the two.
 bool prefers_json(const RequestHead& head) {
+  double best = 0;
+  bool json = false;
   for (const Field& field : head.fields) {
     if (field.id != FieldId::kAccept) continue;
-    const std::size_t json = field.value.find("json");
-    if (json == std::string_view::npos) continue;
-    return json < field.value.find("text/");  // listed first: close enough to q values for an error
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find(','), rest.size());
+      const std::string_view range = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      const bool is_json = range.find("/json") != std::string_view::npos || range.find("+json") != std::string_view::npos;
+      const bool is_text = range.find("text/") != std::string_view::npos;
+      const double weight = weight_of(range);
+      if ((is_json || is_text) && weight > best) {
+        best = weight;
+        json = is_json;
+      }
+    }
   }
-  return false;
+  return json;
 }
 
 std::string format_local_reply(const LocalReply& reply) {
