@@ -118,7 +118,7 @@ class AdminServer::Connection final : public ListNode<>, public DeferredDeletabl
   bool is_own_host(std::string_view host) const {
     Authority authority;
     if (parse_authority(host, authority)) return false;
-    if (authority.port.value_or(80) != server_.local_address().port()) return false;
+    if (authority.port && *authority.port != server_.local_address().port()) return false;
     return authority.host == "localhost" || authority.host == server_.local_address().ip();
   }
 

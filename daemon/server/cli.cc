@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -70,8 +71,9 @@ int explain_url(const std::string& path, const std::string& url, bool json) {
 std::string version_text() {
   std::string text = "penstock " + version() + " (";
   bool first = true;
-  for (const auto& [name, value] : build_info()) {
+  for (auto [name, value] : build_info()) {
     if (name == "version") continue;
+    std::replace(name.begin(), name.end(), '_', '-');  // a metric's label has no hyphen
     text += (first ? "" : ", ") + name + ' ' + value;
     first = false;
   }

@@ -1,38 +1,113 @@
 #include "server/pools_json.h"
 
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <map>
-#include <nlohmann/json.hpp>
+
+#include "telemetry/escape.h"
 
 namespace penstock {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t kMaxHosts = 1000;
 
-Json limit_json(std::uint32_t count) { return count == kUnlimitedCount ? Json("unlimited") : Json(count); }
-
-Json host_json(const HostSnapshot& host) {
-  Json closed = Json::object();
-  for (std::size_t i = 0; i < host.closed.size(); ++i) {
-    if (host.closed[i] > 0) closed[std::string(to_string(static_cast<CloseReason>(i)))] = host.closed[i];
+// Just what this page needs of JSON: members in order, the comma where one belongs.
+class JsonWriter {
+ public:
+  void open(char bracket) {
+    separate();
+    text_ += bracket;
   }
+  void close(char bracket) { text_ += bracket; }
+  void key(std::string_view name) {
+    separate();
+    quote(name);
+    text_ += ':';
+  }
+  void string(std::string_view value) {
+    separate();
+    quote(value);
+  }
+  void literal(std::string_view value) {
+    separate();
+    text_ += value;
+  }
+  template <typename Int>
+  void number(Int value) {
+    literal(std::to_string(value));
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  void separate() {
+    if (text_.empty()) return;
+    const char last = text_.back();
+    if (last != '{' && last != '[' && last != ':') text_ += ',';
+  }
+  void quote(std::string_view value) {
+    const std::size_t begin = text_.size();
+    text_.resize(begin + value.size() * kMaxEscapedBytes + 2);
+    text_[begin] = '"';
+    char* end = write_json_escaped(text_.data() + begin + 1, value);
+    *end++ = '"';
+    text_.resize(static_cast<std::size_t>(end - text_.data()));
+  }
+
+  std::string text_;
+};
+
+void write_limit(JsonWriter& json, std::string_view key, std::uint32_t count) {
+  json.key(key);
+  if (count == kUnlimitedCount) {
+    json.string("unlimited");
+  } else {
+    json.number(count);
+  }
+}
+
+template <typename Int>
+void write_count(JsonWriter& json, std::string_view key, Int count) {
+  json.key(key);
+  json.number(count);
+}
+
+void write_host(JsonWriter& json, const HostSnapshot& host) {
   const bool is_v6 = host.key.host.find(':') != std::string::npos;
-  return {{"origin", (is_v6 ? "[" + host.key.host + "]" : host.key.host) + ":" + std::to_string(host.key.port)},
-          {"limits",
-           {{"max_connections", limit_json(host.limits.max_connections)},
-            {"max_idle", limit_json(host.limits.max_idle)},
-            {"max_waiting", limit_json(host.limits.max_waiting)}}},
-          {"connections", {{"dialing", host.dialing}, {"idle", host.idle}, {"busy", host.busy}}},
-          {"waiting", host.waiting},
-          {"oldest_wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(host.oldest_wait).count()},
-          {"opened", host.opened},
-          {"acquires", {{"idle", host.acquired_idle}, {"dialed", host.acquired_dialed}, {"queued", host.acquired_queued}}},
-          {"closed", closed},
-          {"last_error", host.last_error.empty() ? Json(nullptr) : Json(host.last_error)}};
+  json.open('{');
+  json.key("origin");
+  json.string((is_v6 ? "[" + host.key.host + "]" : host.key.host) + ":" + std::to_string(host.key.port));
+  json.key("limits");
+  json.open('{');
+  write_limit(json, "max_connections", host.limits.max_connections);
+  write_limit(json, "max_idle", host.limits.max_idle);
+  write_limit(json, "max_waiting", host.limits.max_waiting);
+  json.close('}');
+  json.key("connections");
+  json.open('{');
+  write_count(json, "dialing", host.dialing);
+  write_count(json, "idle", host.idle);
+  write_count(json, "busy", host.busy);
+  json.close('}');
+  write_count(json, "waiting", host.waiting);
+  write_count(json, "oldest_wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(host.oldest_wait).count());
+  write_count(json, "opened", host.opened);
+  json.key("acquires");
+  json.open('{');
+  write_count(json, "idle", host.acquired_idle);
+  write_count(json, "dialed", host.acquired_dialed);
+  write_count(json, "queued", host.acquired_queued);
+  json.close('}');
+  json.key("closed");
+  json.open('{');
+  for (std::size_t i = 0; i < host.closed.size(); ++i) {
+    if (host.closed[i] > 0) write_count(json, to_string(static_cast<CloseReason>(i)), host.closed[i]);
+  }
+  json.close('}');
+  json.key("last_error");
+  host.last_error.empty() ? json.literal("null") : json.string(host.last_error);
+  json.close('}');
 }
 
 std::string rfc3339(WallTime now) {
@@ -51,21 +126,36 @@ std::string rfc3339(WallTime now) {
 
 std::string pools_json(const std::vector<HostSnapshot>& hosts, std::string_view upstream, std::uint64_t revision,
                        WallTime now) {
-  std::map<std::string_view, Json> by_upstream;
-  std::size_t shown = 0;
-  bool truncated = false;
+  std::map<std::string_view, std::vector<const HostSnapshot*>> by_upstream;
+  std::size_t matching = 0;
   for (const HostSnapshot& host : hosts) {
     if (!upstream.empty() && host.key.upstream != upstream) continue;
-    if (++shown > kMaxHosts) {
-      truncated = true;
-      break;
-    }
-    by_upstream[host.key.upstream].push_back(host_json(host));
+    if (++matching <= kMaxHosts) by_upstream[host.key.upstream].push_back(&host);
   }
-  Json out = {{"revision", revision}, {"time", rfc3339(now)}, {"upstreams", Json::array()}};
-  for (auto& [name, list] : by_upstream) out["upstreams"].push_back({{"name", name}, {"hosts", std::move(list)}});
-  if (truncated) out["truncated"] = true;
-  return out.dump() + "\n";
+  JsonWriter json;
+  json.open('{');
+  write_count(json, "revision", revision);
+  json.key("time");
+  json.string(rfc3339(now));
+  json.key("upstreams");
+  json.open('[');
+  for (const auto& [name, members] : by_upstream) {
+    json.open('{');
+    json.key("name");
+    json.string(name);
+    json.key("hosts");
+    json.open('[');
+    for (const HostSnapshot* host : members) write_host(json, *host);
+    json.close(']');
+    json.close('}');
+  }
+  json.close(']');
+  if (matching > kMaxHosts) {
+    json.key("truncated");
+    json.literal("true");
+  }
+  json.close('}');
+  return json.take() + "\n";
 }
 
 }  // namespace penstock
