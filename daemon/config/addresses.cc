@@ -16,6 +16,10 @@ using namespace std::string_view_literals;
 
 constexpr std::size_t kLongestName = 64;
 constexpr std::size_t kLongestPath = 4096;
+constexpr std::size_t kLongestSocketName = 255;  // systemd's bound
+constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kSystemdPrefix = "systemd:";
+constexpr std::array kClientNames = {"loopback"sv, "private"sv, "any"sv};
 constexpr std::array kEgressNames = {"link_local"sv, "metadata"sv,    "loopback"sv,
                                      "private"sv,    "unspecified"sv, "any"sv};
 
@@ -88,18 +92,46 @@ Parsed<std::string> check_cidr(std::string_view text) {
   return block;
 }
 
+// unix: and an absolute path that fits into a socket's address.
+Parsed<std::string> check_unix_path(std::string_view text) {
+  const std::string_view path = text.substr(kUnixPrefix.size());
+  if (!path.starts_with('/')) return wrong(in_quotes(text) + " is not unix: and an absolute path");
+  if (path.size() >= sizeof(sockaddr_un::sun_path) || path.find('\0') != std::string_view::npos) {
+    return wrong(in_quotes(text) + " is longer than a socket's path may be");
+  }
+  return std::string(text);
+}
+
+// As systemd takes a FileDescriptorName=.
+Parsed<std::string> check_systemd_name(std::string_view text) {
+  const std::string_view name = text.substr(kSystemdPrefix.size());
+  const bool visible =
+      std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f && c != ':'; });
+  if (name.empty() || name.size() > kLongestSocketName || !visible) {
+    return wrong(in_quotes(text) + " is not systemd: and the name of a socket");
+  }
+  return std::string(text);
+}
+
+bool is_octal(char c) { return c >= '0' && c <= '7'; }
+
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
-}  // namespace
+// Where to listen: an address literal with a port, which may be 0, the system's choice; no
+// authority may name that one.
+struct ListenAddress {
+  Authority authority;
+  bool any_port = false;
 
-Parsed<std::string> check_listener_address(std::string_view text) {
-  if (text.starts_with("unix:") || text.starts_with("systemd:")) {
-    return wrong(in_quotes(text) + " is not supported in this version");
-  }
+  std::string to_string() const { return authority.to_string(0) + (any_port ? ":0" : ""); }
+};
+
+// `example`: the address that somebody who writes a port alone has probably in mind.
+Parsed<ListenAddress> listen_address(std::string_view text, std::string_view example) {
   if (is_bare_port(text)) {
-    return wrong(in_quotes(text) + " has no address; write 127.0.0.1:" + std::string(text));
+    return wrong(in_quotes(text) + " has no address; write " + std::string(example) + ':' +
+                 std::string(text));
   }
-  // The system's choice of a port, which no authority may name.
   const bool any_port = text.ends_with(":0");
   const std::string_view host = any_port ? text.substr(0, text.size() - 2) : text;
   auto address = authority_of(host, text);
@@ -111,10 +143,51 @@ Parsed<std::string> check_listener_address(std::string_view text) {
     address->host = "127.0.0.1";
     address->kind = HostKind::kIpv4;
   }
-  if (!is_loopback(*address)) {
+  return ListenAddress{*std::move(address), any_port};
+}
+
+}  // namespace
+
+ListenerKind listener_kind(std::string_view address) {
+  if (address.starts_with(kUnixPrefix)) return ListenerKind::kUnix;
+  return address.starts_with(kSystemdPrefix) ? ListenerKind::kSystemd : ListenerKind::kTcp;
+}
+
+std::string_view socket_name(std::string_view address) {
+  return address.substr(address.find(':') + 1);
+}
+
+bool is_loopback_address(std::string_view address) {
+  return address.starts_with("127.") || address.starts_with("[::1]:");
+}
+
+Parsed<std::string> check_listener_address(std::string_view text) {
+  if (text.starts_with(kUnixPrefix)) return check_unix_path(text);
+  if (text.starts_with(kSystemdPrefix)) return check_systemd_name(text);
+  auto address = listen_address(text, "127.0.0.1");
+  if (!address) return wrong(std::move(address.error()));
+  return address->to_string();
+}
+
+Parsed<std::string> check_admin_address(std::string_view text) {
+  if (listener_kind(text) != ListenerKind::kTcp) {
+    return wrong(in_quotes(text) + " is not supported in this version");
+  }
+  auto address = listen_address(text, "127.0.0.1");
+  if (!address) return wrong(std::move(address.error()));
+  if (!is_loopback(address->authority)) {
     return wrong(in_quotes(text) + " is not loopback, which is not supported in this version");
   }
-  return address->to_string(0) + (any_port ? ":0" : "");
+  return address->to_string();
+}
+
+Parsed<std::string> check_public_address(std::string_view text) {
+  if (listener_kind(text) != ListenerKind::kTcp) {
+    return wrong(in_quotes(text) + " is no TCP address");
+  }
+  auto address = listen_address(text, "0.0.0.0");
+  if (!address) return wrong(std::move(address.error()));
+  return address->to_string();
 }
 
 Parsed<std::string> check_dns_server(std::string_view text) {
@@ -131,6 +204,44 @@ Parsed<std::string> check_dns_server(std::string_view text) {
 Parsed<std::string> check_egress_rule(std::string_view text) {
   if (std::ranges::find(kEgressNames, text) != kEgressNames.end()) return std::string(text);
   return check_cidr(text);
+}
+
+Parsed<std::string> check_client_rule(std::string_view text) {
+  if (std::ranges::find(kClientNames, text) != kClientNames.end()) return std::string(text);
+  return check_cidr(text);
+}
+
+Parsed<std::string> check_file_mode(std::string_view text) {
+  if (!std::ranges::all_of(text, is_octal) || text.size() < 3 || text.size() > 4 ||
+      (text.size() == 4 && text.front() != '0')) {
+    return wrong(in_quotes(text) + " is not the mode of a file");
+  }
+  const std::string_view digits = text.substr(text.size() - 3);
+  const bool someone = std::ranges::any_of(digits, [](char c) { return ((c - '0') & 2) != 0; });
+  if (!someone) return wrong(in_quotes(text) + " lets nobody connect, which takes the write bit");
+  return '0' + std::string(digits);
+}
+
+Parsed<std::string> check_file_owner(std::string_view text) {
+  const std::string_view user = text.substr(0, text.find(':'));
+  const std::string_view group = user.size() == text.size() ? "-" : text.substr(user.size() + 1);
+  const bool plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c != 0x7f; });
+  if (user.empty() || group.empty() || group.find(':') != std::string_view::npos || !plain) {
+    return wrong(in_quotes(text) + " is not user or user:group");
+  }
+  return std::string(text);
+}
+
+Parsed<std::string> check_port(std::string_view text) {
+  const auto port = parse_count(text, 1, 65535);
+  if (!port) return wrong(port.error());
+  return std::to_string(*port);
+}
+
+Parsed<std::string> check_user_id(std::string_view text) {
+  const auto id = parse_count(text, 0, kLargestUserId);
+  if (!id) return wrong(std::move(id).error());
+  return std::to_string(*id);
 }
 
 Parsed<std::string> check_host_pattern(std::string_view text) {
@@ -164,13 +275,7 @@ Parsed<std::string> check_server_name(std::string_view text) {
 }
 
 Parsed<std::string> check_connect_to(std::string_view text) {
-  if (!text.starts_with("unix:")) return check_origin(text);
-  const std::string_view path = text.substr(5);
-  if (!path.starts_with('/')) return wrong(in_quotes(text) + " is not unix: and an absolute path");
-  if (path.size() >= sizeof(sockaddr_un::sun_path) || path.find('\0') != std::string_view::npos) {
-    return wrong(in_quotes(text) + " is longer than a socket's path may be");
-  }
-  return std::string(text);
+  return text.starts_with(kUnixPrefix) ? check_unix_path(text) : check_origin(text);
 }
 
 Parsed<std::string> check_upstream_name(std::string_view text) {

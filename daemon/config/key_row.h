@@ -51,8 +51,10 @@ Wrong store(Parsed<T> parsed, T& field) {
 inline Wrong assign(const KeyRow&, Duration& field, std::string_view text) {
   return store(parse_duration(text), field);
 }
-inline Wrong assign(const KeyRow&, Limit& field, std::string_view text) {
-  return store(parse_limit(text), field);
+inline Wrong assign(const KeyRow& row, Limit& field, std::string_view text) {
+  if (!row.zero_allowed || text != "0") return store(parse_limit(text), field);
+  field = Duration::zero();
+  return std::nullopt;
 }
 inline Wrong assign(const KeyRow& row, std::uint64_t& field, std::string_view text) {
   return store(parse_size(text, row.min, row.max), field);
@@ -67,7 +69,9 @@ Wrong assign(const KeyRow& row, std::uint32_t& field, std::string_view text);
 Wrong assign(const KeyRow& row, Count& field, std::string_view text);
 
 inline std::string show(const KeyRow&, const Duration& field) { return format_duration(field); }
-inline std::string show(const KeyRow&, const Limit& field) { return format_limit(field); }
+inline std::string show(const KeyRow&, const Limit& field) {
+  return field == Duration::zero() ? "0" : format_limit(field);
+}
 inline std::string show(const KeyRow&, const std::uint64_t& field) { return format_size(field); }
 inline std::string show(const KeyRow&, const bool& field) { return field ? "true" : "false"; }
 inline std::string show(const KeyRow&, const double& field) { return format_share(field); }
@@ -206,6 +210,21 @@ constexpr KeyRow list(const Spec& spec, std::string_view allowed, std::uint64_t 
     return flow_list(At::in(source), self.nothing);
   };
   row.clear = [](const KeyTarget& target) { At::in(target).clear(); };
+  return row;
+}
+
+// A list of whole numbers, kept as texts.
+template <Check check, auto... Members>
+constexpr KeyRow number_list(const Spec& spec, std::string_view allowed, std::uint64_t max,
+                             std::string_view nothing) {
+  KeyRow row = list<check, Members...>(spec, allowed, 1, nothing);
+  row.max = max;
+  return row;
+}
+
+// A time limit for which 0 has a meaning of its own.
+constexpr KeyRow zero_allowed(KeyRow row) {
+  row.zero_allowed = true;
   return row;
 }
 

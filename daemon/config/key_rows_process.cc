@@ -11,6 +11,7 @@ using enum ReloadClass;
 using namespace std::string_view_literals;
 using key_row::list;
 using key_row::number;
+using key_row::number_list;
 using key_row::text;
 using key_row::value;
 using key_row::word;
@@ -28,8 +29,26 @@ constexpr std::uint64_t kSmallestHead = 1024;
 constexpr std::array kRows = {
     text<check_listener_address, &ListenerSettings::address>(
         {"address", "127.0.0.1:3128", kLive,
-         "Where apps reach the proxy. Port 0 lets the system choose; localhost is 127.0.0.1."},
-        "a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128"),
+         "Where apps reach the proxy. Port 0 lets the system choose; localhost is 127.0.0.1. An "
+         "address that is not loopback needs allow_clients. systemd:NAME takes the socket that "
+         "systemd passes under that name."},
+        "an address with a port such as 127.0.0.1:3128, unix:/path, or systemd:NAME"),
+    text<check_file_mode, &ListenerSettings::mode>(
+        {"mode", "0600", kLive, "Who may connect to a unix socket: the mode of its file."},
+        "four octal digits in quotes, such as \"0660\""),
+    text<check_file_owner, &ListenerSettings::owner>(
+        {"owner", "off", kLive,
+         "To whom a unix socket's file is given, by name or number. Off, it is the daemon's own."},
+        "user or user:group, or off", "off"),
+    number_list<check_user_id, &ListenerSettings::allow_uids>(
+        {"allow_uids", "all", kLive,
+         "The users that may use a unix socket, as the kernel names them, besides what mode says."},
+        "a list of user ids, or all", kLargestUserId, "all"),
+    list<check_client_rule, &ListenerSettings::allow_clients>(
+        {"allow_clients", "auto", kLive,
+         "The addresses that may use a TCP listener; others are disconnected. auto: everybody who "
+         "reaches a loopback address; elsewhere it has to be written."},
+        "a list of loopback, private, any, addresses or CIDRs, or auto", 1, "auto"),
     text<check_upstream_name, &ListenerSettings::upstream>(
         {"upstream", "off", kLive,
          "Base-URL mode: every request of this listener goes to this upstream, so that an app "
@@ -43,11 +62,16 @@ constexpr std::array kRows = {
         {"allow_browsers", "false", kLive,
          "Takes requests that a web page of another site makes. Off, they are answered 403."}),
 
-    text<check_listener_address, &Config::admin, &AdminSettings::address>(
+    text<check_admin_address, &Config::admin, &AdminSettings::address>(
         {"admin.address", "127.0.0.1:9128", kRestart,
          "Where /livez, /readyz, /pools and /metrics are served. A busy default port is a warning, "
          "a busy configured one ends the start."},
         "a loopback address with a port, or off", "off"),
+    text<check_public_address, &Config::admin, &AdminSettings::public_address>(
+        {"admin.public_address", "off", kRestart,
+         "Serves /livez, /readyz and /metrics alone, to anybody who reaches it under any name: for "
+         "probes and Prometheus on other machines."},
+        "an address with a port, such as 0.0.0.0:9129, or off", "off"),
 
     number<&Config::client, &ClientSettings::max_connections>(
         {"client.max_connections", "auto", kLive,
@@ -71,6 +95,10 @@ constexpr std::array kRows = {
     value<&Config::client, &ClientSettings::idle_timeout>(
         {"client.idle_timeout", "10m", kLive,
          "How long an app's connection is kept between requests."}),
+    value<&Config::client, &ClientSettings::half_close>(
+        {"client.half_close", "false", kLive,
+         "An app that shuts its writing side after its request still gets its response. Off, it "
+         "has left and its request is cancelled."}),
 
     list<check_dns_server, &Config::dns, &DnsSettings::servers>(
         {"dns.servers", "system", kLive, "Name servers to ask instead of the system's."},
@@ -89,6 +117,11 @@ constexpr std::array kRows = {
     list<check_egress_rule, &Config::egress, &EgressSettings::allow>(
         {"egress.allow", "[]", kNewConnections, "Addresses that may be dialled despite deny."},
         kEgressRules, 0),
+    number_list<check_port, &Config::egress, &EgressSettings::connect_ports>(
+        {"egress.connect_ports", "[443]", kLive,
+         "Ports that CONNECT may ask for. Port 80 of an upstream's host is always taken: requests "
+         "inside such a tunnel are pooled."},
+        "a list of ports, or any", 65535, "any"),
 
     word<&Config::log, &LogSettings::level>(
         {"log.level", "info", kLive, "The least serious lines of the daemon's own log."},

@@ -15,10 +15,12 @@ using key_row::required;
 using key_row::text;
 using key_row::value;
 using key_row::word;
+using key_row::zero_allowed;
 
 using Policy = UpstreamPolicy;
 constexpr auto kPool = &Policy::pool;
 constexpr auto kTimeouts = &Policy::timeouts;
+constexpr auto kRetry = &Policy::retry;
 constexpr auto kTls = &Policy::tls;
 
 constexpr std::array kSchemes = {"auto"sv, "https"sv, "same"sv, "http"sv};
@@ -96,6 +98,28 @@ constexpr std::array kRows = {
     value<kTimeouts, &TimeoutSettings::total>(
         {"timeouts.total", "off", kLive,
          "From the request's head read to the last byte of the response delivered."}),
+    zero_allowed(value<kTimeouts, &TimeoutSettings::expect_continue>(
+        {"timeouts.expect_continue", "1s", kLive,
+         "With Expect: 100-continue, how long the app waits for the upstream's word before we send "
+         "it the 100 ourselves. 0: at once, and the upstream is not asked. off: for ever."})),
+    value<kTimeouts, &TimeoutSettings::tunnel_idle>(
+        {"timeouts.tunnel_idle", "1h", kLive,
+         "A CONNECT or Upgrade tunnel without a byte either way; no other limit applies to it."}),
+
+    number<kRetry, &RetrySettings::attempts>(
+        {"retry.attempts", "1", kLive,
+         "Further tries, on a new connection, when a reused one turned out dead before any byte of "
+         "the response. 0: none."},
+        0, 10),
+    number<kRetry, &RetrySettings::buffer>(
+        {"retry.buffer", "64KiB", kLive, "The largest body that is kept for another try."}, 0,
+        kLargestSize),
+    value<kRetry, &RetrySettings::budget_ratio>(
+        {"retry.budget.ratio", "0.2", kLive,
+         "How many tries the upstream's requests may cause, as a share of them."}),
+    number<kRetry, &RetrySettings::budget_min_per_second>(
+        {"retry.budget.min_per_second", "3", kLive, "Tries a second that are always allowed."}, 0,
+        kLargestCount),
 
     number<&Policy::max_response_header_size>(
         {"max_response_header_size", "64KiB", kLive,

@@ -20,19 +20,13 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kTop, "workers"},
     LaterKey{KeyScope::kTop, "process"},
     LaterKey{KeyScope::kTop, "reload"},
-    LaterKey{KeyScope::kTop, "admin.public_address"},
-    LaterKey{KeyScope::kTop, "client.half_close"},
     LaterKey{KeyScope::kTop, "client.deadline_header"},
     LaterKey{KeyScope::kTop, "dns.min_ttl"},
     LaterKey{KeyScope::kTop, "dns.max_ttl"},
     LaterKey{KeyScope::kTop, "dns.negative_ttl"},
     LaterKey{KeyScope::kTop, "dns.serve_stale"},
     LaterKey{KeyScope::kTop, "dns.forget_after"},
-    LaterKey{KeyScope::kTop, "egress.connect_ports"},
     LaterKey{KeyScope::kTop, "shutdown.wait_for_clients"},
-    LaterKey{KeyScope::kListener, "mode"},
-    LaterKey{KeyScope::kListener, "allow_uids"},
-    LaterKey{KeyScope::kListener, "allow_clients"},
     LaterKey{KeyScope::kUpstream, "routes"},
     LaterKey{KeyScope::kUpstream, "routed"},
     LaterKey{KeyScope::kPolicy, "source_address"},
@@ -47,12 +41,9 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kPolicy, "pool.order"},
     LaterKey{KeyScope::kPolicy, "pool.max_lifetime"},
     LaterKey{KeyScope::kPolicy, "pool.max_requests"},
-    LaterKey{KeyScope::kPolicy, "timeouts.expect_continue"},
     LaterKey{KeyScope::kPolicy, "timeouts.min_rate"},
     LaterKey{KeyScope::kPolicy, "timeouts.exchange"},
-    LaterKey{KeyScope::kPolicy, "timeouts.tunnel_idle"},
     LaterKey{KeyScope::kPolicy, "drain"},
-    LaterKey{KeyScope::kPolicy, "retry"},
     LaterKey{KeyScope::kPolicy, "tls.ciphers"},
     LaterKey{KeyScope::kPolicy, "tls.groups"},
     LaterKey{KeyScope::kPolicy, "tls.crl_file"},
@@ -75,14 +66,14 @@ std::string range_text(const KeyRow& row) {
 std::string allowed_without_nothing(const KeyRow& row) {
   switch (row.type) {
     case ValueType::kDuration:
-      return format_duration(kShortestDuration) + " to " + format_duration(kLongestDuration);
+      return (row.zero_allowed ? "0, or " : "") + format_duration(kShortestDuration) + " to " + format_duration(kLongestDuration);
     case ValueType::kSize:
     case ValueType::kCount:
       return range_text(row);
     case ValueType::kSwitch:
       return "true or false";
     case ValueType::kShare:
-      return "0 to 1";
+      return "0 to 1, or 0% to 100%";
     case ValueType::kWord:
       return alternatives(row.words);
     case ValueType::kText:

@@ -66,8 +66,9 @@ struct KeyRow {
   // What is allowed, in words, for kText and kList; allowed_text() makes the others'.
   std::string_view allowed_words{};
   std::uint64_t min = 0;  // kSize, kCount, and the length of a kList
-  std::uint64_t max = 0;
+  std::uint64_t max = 0;  // kSize, kCount, and the items of a kList of numbers
   bool required = false;
+  bool zero_allowed = false;  // kDuration: 0 is a value
 
   // Writes the value of `text`, or adds it to the list; what is wrong when it is refused.
   std::optional<std::string> (*set)(const KeyRow&, const KeyTarget&, std::string_view text){};

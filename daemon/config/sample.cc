@@ -1,5 +1,6 @@
 #include "config/sample.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "config/key_table.h"
@@ -23,11 +24,19 @@ constexpr std::string_view kHead =
     "takes\n"
     "## effect after a reload (SIGHUP).\n";
 
+// YAML tools would make a number of a text that is all digits.
+std::string default_in_yaml(const KeyRow& row) {
+  const std::string text(row.default_text);
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  return row.type == ValueType::kText && digits ? '"' + text + '"' : text;
+}
+
 class SampleWriter {
  public:
   // The rows of a scope, `indent` spaces in; `bullet` makes them the first item of a list.
   void rows(KeyScope scope, std::size_t indent, bool bullet = false);
   void row(const KeyRow& row, std::size_t indent, bool bullet = false);
+  void open_sections(std::string_view last, std::string_view next, std::size_t indent);
 
   void key(std::size_t indent, std::string_view text) {
     text_.append("# ").append(indent, ' ').append(text) += '\n';
@@ -65,21 +74,34 @@ void SampleWriter::row(const KeyRow& row, std::size_t indent, bool bullet) {
   const std::size_t column = indent + (bullet ? 2 : 0);
   prose(column, std::string(row.doc) + " (" + allowed_text(row) + "; " +
                     std::string(to_string(row.reload)) + ')');
-  key(indent, (bullet ? "- " : "") + std::string(leaf) + ": " + std::string(row.default_text));
+  key(indent, (bullet ? "- " : "") + std::string(leaf) + ": " + default_in_yaml(row));
+}
+
+// The names of the sections that `next` stands in and `last` did not: "retry:", below it "budget:".
+void SampleWriter::open_sections(std::string_view last, std::string_view next, std::size_t indent) {
+  for (std::size_t begin = 0; begin < next.size(); indent += 2) {
+    const std::size_t end = std::min(next.find('.', begin), next.size());
+    const std::string_view so_far = next.substr(0, end);
+    const bool open = last == so_far || (last.starts_with(so_far) && last[so_far.size()] == '.');
+    if (!open) key(indent, std::string(next.substr(begin, end - begin)) + ':');
+    begin = end + 1;
+  }
 }
 
 void SampleWriter::rows(KeyScope scope, std::size_t indent, bool bullet) {
   std::string_view section;
   for (const KeyRow& each : key_rows()) {
     if (each.scope != scope) continue;
-    const std::size_t dot = each.path.find('.');
+    const std::size_t dot = each.path.rfind('.');
     const std::string_view own = dot == std::string_view::npos ? "" : each.path.substr(0, dot);
+    const auto depth = own.empty() ? 0 : 1 + std::count(own.begin(), own.end(), '.');
     if (own != section) {
-      if (indent == 0) text_ += '\n';
-      if (!own.empty()) key(indent, std::string(own) + ':');
+      const bool other = own.substr(0, own.find('.')) != section.substr(0, section.find('.'));
+      if (indent == 0 && other) text_ += '\n';
+      open_sections(section, own, indent);
       section = own;
     }
-    row(each, indent + (own.empty() ? 0 : 2), bullet);
+    row(each, indent + 2 * static_cast<std::size_t>(depth), bullet);
     if (bullet) indent += 2;
     bullet = false;
   }

@@ -35,9 +35,17 @@ Json words_json(const KeyRow& row) {
   return {{"enum", values}};
 }
 
+Json list_item(const KeyRow& row) {
+  if (row.max == 0) return {{"type", "string"}, {"minLength", 1}};
+  return {{"type", "integer"}, {"minimum", 0}, {"maximum", row.max}};
+}
+
 Json typed(const KeyRow& row) {
   switch (row.type) {
     case ValueType::kDuration:
+      if (row.zero_allowed) {
+        return {{"anyOf", {{{"const", 0}}, {{"type", "string"}, {"pattern", kDurationPattern}}}}};
+      }
       return {{"type", "string"}, {"pattern", kDurationPattern}};
     case ValueType::kSize:
       return {{"type", "string"}, {"pattern", kSizePattern}};
@@ -46,15 +54,15 @@ Json typed(const KeyRow& row) {
     case ValueType::kSwitch:
       return {{"enum", {true, false, "true", "false", "on", "off", "yes", "no"}}};
     case ValueType::kShare:
-      return {{"type", "number"}, {"minimum", 0}, {"maximum", 1}};
+      return {{"anyOf",
+               {{{"type", "number"}, {"minimum", 0}, {"maximum", 1}},
+                {{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)?%$"}}}}};
     case ValueType::kWord:
       return words_json(row);
     case ValueType::kText:
       return {{"type", "string"}, {"minLength", 1}};
     case ValueType::kList:
-      return {{"type", "array"},
-              {"items", {{"type", "string"}, {"minLength", 1}}},
-              {"minItems", row.min}};
+      return {{"type", "array"}, {"items", list_item(row)}, {"minItems", row.min}};
   }
   return {};
 }

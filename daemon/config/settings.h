@@ -25,7 +25,12 @@ using Count = std::optional<std::uint32_t>;
 inline constexpr std::uint32_t kUnlimitedCount = UINT32_MAX;
 
 struct ListenerSettings {
-  std::string address = "127.0.0.1:3128";  // host:port or [v6]:port, an IP literal, canonical
+  // host:port or [v6]:port with an IP literal, unix:/path or systemd:NAME; canonical
+  std::string address = "127.0.0.1:3128";
+  std::string mode = "0600";               // of a unix socket's file, octal
+  std::string owner;                       // of that file, user[:group]; "": the daemon's own
+  std::vector<std::string> allow_uids;     // users of a unix socket; empty: whomever mode lets
+  std::vector<std::string> allow_clients;  // names or CIDRs; empty: all, where TCP is loopback
   std::vector<std::string> upstreams;      // only these may be reached here; empty: all
   std::string upstream;                    // base-URL mode: every request goes there
   bool allow_browsers = false;
@@ -34,6 +39,7 @@ struct ListenerSettings {
 struct AdminSettings {
   std::string address = "127.0.0.1:9128";  // "" is off
   bool address_is_default = true;  // a busy default port is a warning, a configured one an error
+  std::string public_address;      // "" is off; probes and metrics only
 };
 
 struct ClientSettings {
@@ -44,6 +50,7 @@ struct ClientSettings {
   Limit body_stall = std::chrono::minutes(1);
   Limit write_stall = std::chrono::minutes(1);
   Limit idle_timeout = std::chrono::minutes(10);
+  bool half_close = false;
 };
 
 struct DnsSettings {
@@ -55,6 +62,7 @@ struct DnsSettings {
 struct EgressSettings {
   std::vector<std::string> deny = {"link_local", "metadata"};
   std::vector<std::string> allow;
+  std::vector<std::string> connect_ports = {"443"};  // of CONNECT; empty: any
 };
 
 struct LogSettings {
@@ -97,6 +105,15 @@ struct TimeoutSettings {
   Limit response_header = std::chrono::minutes(5);
   Limit body_stall = std::chrono::minutes(5);
   Limit total;
+  Limit expect_continue = std::chrono::seconds(1);  // zero: sent at once; off: the app waits for the upstream
+  Limit tunnel_idle = std::chrono::hours(1);
+};
+
+struct RetrySettings {
+  std::uint32_t attempts = 1;            // tries after the first, on a reused connection that turned out dead
+  std::uint64_t buffer = 64 * 1024;      // bytes of a request's body kept for another try
+  double budget_ratio = 0.2;             // of the upstream's requests
+  std::uint32_t budget_min_per_second = 3;
 };
 
 struct TlsSettings {
@@ -117,6 +134,7 @@ struct UpstreamPolicy {
   bool via = true;
   PoolSettings pool;
   TimeoutSettings timeouts;
+  RetrySettings retry;
   std::uint64_t max_response_header_size = 64 * 1024;
   TlsSettings tls;
   // Bytes of the files named in `tls`, read at load, so that a change of content is a change of

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "config/addresses.h"
+#include "config/listener_rules.h"
 #include "config/suggestion.h"
 #include "config/values.h"
 
@@ -16,7 +18,9 @@ constexpr std::size_t kMostCompared = 256;
 
 bool is_exact(std::string_view pattern) { return !pattern.starts_with('*'); }
 
-bool has_free_port(std::string_view address) { return address.ends_with(":0"); }
+bool has_free_port(std::string_view address) {
+  return listener_kind(address) == ListenerKind::kTcp && address.ends_with(":0");
+}
 
 class Validator {
  public:
@@ -37,7 +41,11 @@ class Validator {
   }
 
  private:
+  using AddressOwners = std::map<std::string_view, std::string>;  // to the path of the key
+
   void check_listen_addresses();
+  void check_admin_address(const std::string& key, const std::string& address,
+                           AddressOwners& owners);
   void check_upstream_names();
   void check_patterns();
   void check_listener(std::size_t index);
@@ -71,7 +79,7 @@ class Validator {
 };
 
 void Validator::check_listen_addresses() {
-  std::map<std::string_view, std::string> owners;
+  AddressOwners owners;
   for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
     const std::string& address = config_.listeners[i].address;
     const std::string path = listener_path(i, "address");
@@ -82,12 +90,18 @@ void Validator::check_listen_addresses() {
     if (!is_new)
       fault(path, in_quotes(address) + " is the address of " + owner->second + " already");
   }
-  const auto listener = owners.find(config_.admin.address);
-  if (listener == owners.end() || sources_.faulty("admin.address")) return;
-  const bool admin_is_set = sources_.has("admin.address");
-  fault(admin_is_set ? "admin.address" : listener->second,
-        in_quotes(config_.admin.address) + " is the address of " +
-            (admin_is_set ? listener->second : "admin.address") + " already");
+  check_admin_address("admin.address", config_.admin.address, owners);
+  check_admin_address("admin.public_address", config_.admin.public_address, owners);
+}
+
+void Validator::check_admin_address(const std::string& key, const std::string& address,
+                                    AddressOwners& owners) {
+  if (address.empty() || has_free_port(address) || sources_.faulty(key)) return;
+  const auto [owner, is_new] = owners.try_emplace(address, key);
+  if (is_new) return;
+  const bool is_set = sources_.has(key);  // else the other's line is the one to look at
+  fault(is_set ? key : owner->second,
+        in_quotes(address) + " is the address of " + (is_set ? owner->second : key) + " already");
 }
 
 void Validator::check_upstream_names() {
@@ -209,10 +223,10 @@ void Validator::check_dns(std::size_t index) {
                   " (at most timeouts.resolve)");
 }
 
-// A listener that anybody on this machine may use to reach the upstream.
+// A listener that anybody on this machine may use to reach the upstream; a unix socket has a mode.
 const ListenerSettings* open_listener(const Config& config, const UpstreamSettings& upstream) {
   const auto open = std::ranges::find_if(config.listeners, [&](const ListenerSettings& listener) {
-    return listener.upstreams.empty() &&
+    return listener_kind(listener.address) != ListenerKind::kUnix && listener.upstreams.empty() &&
            (listener.upstream.empty() || listener.upstream == upstream.name);
   });
   return open == config.listeners.end() ? nullptr : &*open;
@@ -221,11 +235,13 @@ const ListenerSettings* open_listener(const Config& config, const UpstreamSettin
 }  // namespace
 
 std::vector<Fault> validate(const Config& config, const SourceMap& sources) {
-  return Validator(config, sources).run();
+  std::vector<Fault> faults = Validator(config, sources).run();
+  for (Fault& fault : find_listener_faults(config, sources)) faults.push_back(std::move(fault));
+  return faults;
 }
 
 std::vector<Fault> find_risks(const Config& config, const SourceMap& sources) {
-  std::vector<Fault> risks;
+  std::vector<Fault> risks = find_listener_risks(config, sources);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     const UpstreamSettings& upstream = config.upstreams[i];
     const auto risk = [&](std::string_view key, std::string what) {

@@ -227,10 +227,12 @@ Parsed<bool> parse_switch(std::string_view text) {
 Parsed<double> parse_share(std::string_view text) {
   std::string_view rest = text;
   const auto number = take_decimal(rest);
-  if (!number || !rest.empty()) return wrong(in_quotes(text) + " is not a number");
-  const double value =
+  const bool percent = number && rest == "%";
+  if (!number || (!rest.empty() && !percent)) return wrong(in_quotes(text) + " is not a number");
+  const double written =
       static_cast<double>(number->whole) +
       static_cast<double>(number->fraction) / static_cast<double>(number->fraction_scale);
+  const double value = percent ? written / 100 : written;
   if (value > 1.0) return wrong(in_quotes(text) + " is too large");
   return value;
 }

@@ -20,6 +20,7 @@ using Parsed = Result<T, std::string>;
 inline constexpr Duration kShortestDuration = std::chrono::milliseconds(1);
 inline constexpr Duration kLongestDuration = std::chrono::hours(24);
 inline constexpr std::uint64_t kLargestCount = 1'000'000;
+inline constexpr std::uint64_t kLargestUserId = 0xffff'fffe;  // the next one stands for none
 inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 30;
 
 // off, false, no: the spellings that YAML tools make of one another.
@@ -32,7 +33,7 @@ Parsed<Limit> parse_limit(std::string_view text);        // a duration or off
 Parsed<std::uint64_t> parse_size(std::string_view text, std::uint64_t min, std::uint64_t max);
 Parsed<std::uint32_t> parse_count(std::string_view text, std::uint64_t min, std::uint64_t max);
 Parsed<bool> parse_switch(std::string_view text);
-Parsed<double> parse_share(std::string_view text);  // 0 to 1
+Parsed<double> parse_share(std::string_view text);  // "0.2" or "20%"
 
 // The shortest text that parses to the same value.
 std::string format_duration(Duration value);

@@ -84,7 +84,7 @@ bool passes_in_response(FieldId id, bool chunked) {
   return false;
 }
 
-// Host is written anew, and Expect was met by us: the origin has nothing left to promise.
+// Host is written anew, and Expect where the exchange decided that it goes on.
 bool passes_in_request(FieldId id, bool chunked) {
   return id != FieldId::kHost && id != FieldId::kExpect && passes_in_response(id, chunked);
 }

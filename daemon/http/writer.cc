@@ -87,13 +87,20 @@ bool asks_for_trailers(const FieldList& fields) {
   return false;
 }
 
-// TE is for one hop, hence named in Connection (RFC 9110 section 10.1.4).
-void write_request_connection(bool trailers, bool close, Pen& pen) {
-  if (trailers) {
-    pen << "TE: trailers\r\nConnection: TE" << (close ? ", close\r\n" : "\r\n");
-  } else if (close) {
-    pen << "Connection: close\r\n";
-  }
+// TE and Upgrade are for one hop, hence named in Connection (RFC 9110 sections 10.1.4 and 7.8).
+void write_request_connection(bool trailers, const RequestRewrite& rewrite, Pen& pen) {
+  if (trailers) pen << "TE: trailers\r\n";
+  if (!rewrite.upgrade.empty()) pen.field("Upgrade", rewrite.upgrade);
+  std::string_view separator = "Connection: ";
+  const auto option = [&](bool wanted, std::string_view name) {
+    if (!wanted) return;
+    pen << separator << name;
+    separator = ", ";
+  };
+  option(trailers, "TE");
+  option(!rewrite.upgrade.empty(), "upgrade");
+  option(rewrite.close, "close");
+  if (separator == ", ") pen << kEnd;
 }
 
 // RFC 9112 section 9.3: a client that speaks 1.0, or that learns the end of the body by the end of
@@ -130,12 +137,12 @@ void write_kept_length(const FieldList& fields, Pen& pen) {
 
 std::size_t request_head_bound(const RequestHead& head, const RequestRewrite& rewrite) {
   return head.method_name.size() + rewrite.path_and_query.size() + rewrite.host.size() +
-         rewrite.via.size() + fields_bound(head.fields) + kOwnWords;
+         rewrite.via.size() + rewrite.upgrade.size() + fields_bound(head.fields) + kOwnWords;
 }
 
 std::size_t response_head_bound(const ResponseHead& head, const ResponseRewrite& rewrite) {
-  return head.reason.size() + rewrite.via.size() + rewrite.date.size() + fields_bound(head.fields) +
-         kOwnWords;
+  return head.reason.size() + rewrite.via.size() + rewrite.date.size() + rewrite.upgrade.size() +
+         fields_bound(head.fields) + kOwnWords;
 }
 
 void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, Buffer& out) {
@@ -148,7 +155,8 @@ void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, 
   pen.field("Host", rewrite.host);
   write_passing_fields<passes_in_request>(head.fields, chunked, pen);
   write_framing(rewrite.framing, pen);
-  write_request_connection(asks_for_trailers(head.fields), rewrite.close, pen);
+  if (rewrite.expect_continue) pen << "Expect: 100-continue\r\n";
+  write_request_connection(asks_for_trailers(head.fields), rewrite, pen);
   write_via(head.version, rewrite.via, pen);
   pen << kEnd;
 }
@@ -167,6 +175,10 @@ void write_response_head(const ResponseHead& head, const ResponseRewrite& rewrit
     if (!rewrite.date.empty() && !head.fields.contains(FieldId::kDate)) {
       pen.field("Date", rewrite.date);
     }
+  }
+  if (!rewrite.upgrade.empty()) {
+    pen.field("Upgrade", rewrite.upgrade);
+    pen << "Connection: upgrade\r\n";
   }
   write_via(head.version, rewrite.via, pen);
   pen << kEnd;

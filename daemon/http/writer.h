@@ -21,6 +21,8 @@ struct RequestRewrite {
   std::string_view via{};   // our pseudonym; empty: no Via
   BodyFraming framing{};    // kNone, kLength or kChunked
   bool close = false;       // Connection: close
+  std::string_view upgrade{};    // protocols to offer in Upgrade; empty: none (RFC 9110 section 7.8)
+  bool expect_continue = false;  // Expect: 100-continue
 };
 
 struct ResponseRewrite {
@@ -31,6 +33,7 @@ struct ResponseRewrite {
   std::uint32_t keep_alive_seconds = 0;  // advertised in Keep-Alive when not 0 and keep_alive
   std::string_view via{};
   std::string_view date{};  // added when the response has none (RFC 9110 section 6.6.1)
+  std::string_view upgrade{};  // of a 101: the protocol switched to
 };
 
 // Upper bounds of what the writers append, to ask room() for.

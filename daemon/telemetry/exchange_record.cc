@@ -7,6 +7,10 @@ std::string_view to_string(Form form) {
       return "absolute";
     case Form::kOrigin:
       return "origin";
+    case Form::kConnect:
+      return "connect";
+    case Form::kUnwrapped:
+      return "unwrapped";
   }
   return "";
 }

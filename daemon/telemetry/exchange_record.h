@@ -19,7 +19,8 @@
 namespace penstock {
 
 // The form of the request target (RFC 9112 section 3.2).
-enum class Form : std::uint8_t { kAbsolute, kOrigin };
+// kUnwrapped: a plaintext request inside a CONNECT tunnel to port 80.
+enum class Form : std::uint8_t { kAbsolute, kOrigin, kConnect, kUnwrapped };
 std::string_view to_string(Form form);
 
 // Who made the status that the client got; kNone when it got none.
@@ -39,6 +40,7 @@ struct ExchangeRecord {
   std::uint64_t id = 0;
   std::string_view listener{};
   std::string_view client{};
+  std::optional<std::uint32_t> client_uid{};  // of a unix socket's client
   std::optional<Form> form{};
   std::string_view method{};
   std::string_view host{};

@@ -232,6 +232,7 @@ void put_client(Fields& to, const ExchangeRecord& record) {
   to.template hex<"id">(record.id);
   to.template text<"listener">(record.listener);
   to.template text<"client">(record.client);
+  if (record.client_uid) to.template number<"client_uid">(*record.client_uid);
   if (record.form) to.template word<"form">(to_string(*record.form));
 }
 

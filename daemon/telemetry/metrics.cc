@@ -49,6 +49,18 @@ std::string_view to_string(CodeClass code_class) {
   return "";
 }
 
+std::string_view to_string(RetryResult result) {
+  switch (result) {
+    case RetryResult::kSuccess:
+      return "success";
+    case RetryResult::kFailure:
+      return "failure";
+    case RetryResult::kOverBudget:
+      return "over_budget";
+  }
+  return "";
+}
+
 std::string_view to_string(AcquireResult result) {
   switch (result) {
     case AcquireResult::kIdle:
@@ -69,6 +81,8 @@ std::string_view to_string(RejectReason reason) {
       return "file_descriptors";
     case RejectReason::kWebPage:
       return "web_page";
+    case RejectReason::kNotAllowed:
+      return "not_allowed";
   }
   return "";
 }
@@ -89,6 +103,7 @@ void UpstreamMetrics::add(const UpstreamMetrics& other) {
   add_to(phase_duration, other.phase_duration);
   add_to(errors, other.errors);
   add_to(acquires, other.acquires);
+  add_to(retries, other.retries);
   add_to(connections_opened, other.connections_opened);
   add_to(connections_closed, other.connections_closed);
   add_to(tls_full_handshakes, other.tls_full_handshakes);

@@ -84,9 +84,14 @@ enum class AcquireResult : std::uint8_t { kIdle, kDialed, kQueued };
 inline constexpr int kAcquireResultCount = 3;
 std::string_view to_string(AcquireResult result);
 
+// What became of a further try on a new connection.
+enum class RetryResult : std::uint8_t { kSuccess, kFailure, kOverBudget };
+inline constexpr int kRetryResultCount = 3;
+std::string_view to_string(RetryResult result);
+
 // Why a client was turned away.
-enum class RejectReason : std::uint8_t { kMaxConnections, kFileDescriptors, kWebPage };
-inline constexpr int kRejectReasonCount = 3;
+enum class RejectReason : std::uint8_t { kMaxConnections, kFileDescriptors, kWebPage, kNotAllowed };
+inline constexpr int kRejectReasonCount = 4;
 std::string_view to_string(RejectReason reason);
 
 // One value of T for each value of the enum.
@@ -110,6 +115,7 @@ struct UpstreamMetrics {
   PerEnum<Phase, kPhaseCount, Histogram> phase_duration;
   PerEnum<ErrorCode, kErrorCodeCount, std::array<Counter, kErrorPhaseCount>> errors;
   PerEnum<AcquireResult, kAcquireResultCount, Counter> acquires;
+  PerEnum<RetryResult, kRetryResultCount, Counter> retries;
   Counter connections_opened;
   PerEnum<CloseReason, kCloseReasonCount, Counter> connections_closed;
   Counter tls_full_handshakes;
@@ -161,7 +167,7 @@ struct PoolGauge {
   std::uint64_t dialing = 0;
   std::uint64_t idle = 0;
   std::uint64_t busy = 0;
-  std::uint64_t draining = 0;
+  std::uint64_t upgraded = 0;  // tunnels
   std::uint64_t limit = 0;  // pool.max_connections, which holds for each host
   std::uint64_t waiting = 0;
   Duration oldest_wait{};  // of any host

@@ -95,8 +95,10 @@ void render_pools(PrometheusText& text, const PoolGauges& pools) {
     text.sample({{"upstream", pool.upstream}, {"state", "dialing"}}, pool.dialing);
     text.sample({{"upstream", pool.upstream}, {"state", "idle"}}, pool.idle);
     text.sample({{"upstream", pool.upstream}, {"state", "busy"}}, pool.busy);
-    text.sample({{"upstream", pool.upstream}, {"state", "draining"}}, pool.draining);
+    text.sample({{"upstream", pool.upstream}, {"state", "upgraded"}}, pool.upgraded);
   }
+  text.gauge("penstock_tunnels", "CONNECT and Upgrade tunnels now.");
+  for (const PoolGauge& pool : pools) text.sample({{"upstream", pool.upstream}}, pool.upgraded);
   text.gauge("penstock_pool_connections_limit", "pool.max_connections, for each host.");
   for (const PoolGauge& pool : pools) text.sample({{"upstream", pool.upstream}}, pool.limit);
   text.gauge("penstock_pool_waiting", "Requests that wait for a connection now.");
@@ -105,6 +107,15 @@ void render_pools(PrometheusText& text, const PoolGauges& pools) {
   for (const PoolGauge& pool : pools) {
     text.sample({{"upstream", pool.upstream}},
                 std::chrono::duration<double>(pool.oldest_wait).count());
+  }
+}
+
+void render_retries(PrometheusText& text, const Upstreams& upstreams) {
+  text.counter("penstock_retries_total", "Further tries on a new connection, by what became of them.");
+  for (const auto& [name, upstream] : upstreams) {
+    for_each_value<RetryResult>(kRetryResultCount, [&](RetryResult result) {
+      text.sample({{"upstream", name}, {"result", to_string(result)}}, upstream.retries[result].value());
+    });
   }
 }
 
@@ -202,6 +213,7 @@ std::string MetricsRegistry::render(const PoolGauges& pools, const ProcessInfo& 
   render_errors(text, totals.upstreams);
   render_pools(text, pools);
   render_acquires(text, totals.upstreams);
+  render_retries(text, totals.upstreams);
   render_connections(text, totals.upstreams);
   render_listeners(text, totals.listeners);
   render_daemon(text, process);

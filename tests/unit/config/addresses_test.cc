@@ -23,14 +23,37 @@ void expect_forms(Parsed<std::string> (*check)(std::string_view),
   }
 }
 
-TEST(ListenerAddresses, AreLoopbackLiterals) {
+TEST(ListenerAddresses, AreLiteralsPathsOrNames) {
   expect_forms(check_listener_address, {{"127.0.0.1:3128", "127.0.0.1:3128"},
                                         {"127.8.9.1:1", "127.8.9.1:1"},
                                         {"[::1]:65535", "[::1]:65535"},
                                         {"[0:0:0::0:1]:80", "[::1]:80"},
                                         {"LocalHost:3128", "127.0.0.1:3128"},
                                         {"127.0.0.1:0", "127.0.0.1:0"},
-                                        {"[::1]:0", "[::1]:0"}});
+                                        {"[::1]:0", "[::1]:0"},
+                                        {"0.0.0.0:3128", "0.0.0.0:3128"},
+                                        {"[::]:3128", "[::]:3128"},
+                                        {"unix:/run/A.sock", "unix:/run/A.sock"},
+                                        {"systemd:My.socket", "systemd:My.socket"}});
+}
+
+TEST(ListenerAddresses, SayWhatStandsBehindThem) {
+  EXPECT_EQ(listener_kind("127.0.0.1:1"), ListenerKind::kTcp);
+  EXPECT_EQ(listener_kind("unix:/a"), ListenerKind::kUnix);
+  EXPECT_EQ(listener_kind("systemd:a"), ListenerKind::kSystemd);
+  EXPECT_EQ(socket_name("unix:/a:b"), "/a:b");
+  EXPECT_TRUE(is_loopback_address("127.9.9.9:0"));
+  EXPECT_TRUE(is_loopback_address("[::1]:1"));
+  EXPECT_FALSE(is_loopback_address("[::]:1"));
+  EXPECT_FALSE(is_loopback_address("192.0.2.1:127"));
+}
+
+TEST(AdminAddresses, AreLoopbackLiterals) {
+  expect_forms(check_admin_address, {{"localhost:1", "127.0.0.1:1"}, {"[::1]:0", "[::1]:0"}});
+}
+
+TEST(FileModes, HaveFourDigits) {
+  expect_forms(check_file_mode, {{"0600", "0600"}, {"660", "0660"}, {"0222", "0222"}});
 }
 
 TEST(HostPatterns, LoseCaseAndTrailingDot) {

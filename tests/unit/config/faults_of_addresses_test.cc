@@ -6,55 +6,6 @@ namespace {
 
 TEST(Faults, OfAddressesSayWhatIsWrongWithThem) {
   const std::vector<FaultCase> cases = {
-      {"listeners: [{address: 3128}]\n",
-       {"1:23: listeners[0].address: \"3128\" has no address; write 127.0.0.1:3128 (a loopback "
-        "address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: ':3128'}]\n",
-       {"1:23: listeners[0].address: \":3128\" is no host[:port]: the host is empty (a loopback "
-        "address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: 127.0.0.1}]\n",
-       {"1:23: listeners[0].address: \"127.0.0.1\" has no port (a loopback address with a port: "
-        "127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: '*:3128'}]\n",
-       {"1:23: listeners[0].address: \"*:3128\" is no host[:port]: a character that no host may "
-        "have (a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: 0.0.0.0:3128}]\n",
-       {"1:23: listeners[0].address: \"0.0.0.0:3128\" is not loopback, which is not supported in "
-        "this version (a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or "
-        "localhost:3128)"}},
-      {"listeners: [{address: 10.1.2.3:3128}]\n",
-       {"1:23: listeners[0].address: \"10.1.2.3:3128\" is not loopback, which is not supported in "
-        "this version (a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or "
-        "localhost:3128)"}},
-      {"listeners: [{address: '[::]:3128'}]\n",
-       {"1:23: listeners[0].address: \"[::]:3128\" is not loopback, which is not supported in this "
-        "version (a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: '::1:3128'}]\n",
-       {"1:23: listeners[0].address: \"::1:3128\" is no host[:port]: the host is empty (a loopback "
-        "address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: proxy.local:3128}]\n",
-       {"1:23: listeners[0].address: \"proxy.local:3128\" is a name, not an address (a loopback "
-        "address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: unix:/run/p.sock}]\n",
-       {"1:23: listeners[0].address: \"unix:/run/p.sock\" is not supported in this version (a "
-        "loopback address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: systemd:http}]\n",
-       {"1:23: listeners[0].address: \"systemd:http\" is not supported in this version (a loopback "
-        "address with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: 127.0.0.1:99999}]\n",
-       {"1:23: listeners[0].address: \"127.0.0.1:99999\" is no host[:port]: the port is not a "
-        "number from 1 to 65535 (a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or "
-        "localhost:3128)"}},
-      {"listeners: [{address: 127.0.0.1:80:0}]\n",
-       {"1:23: listeners[0].address: \"127.0.0.1:80:0\" has two ports (a loopback address with a "
-        "port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
-      {"listeners: [{address: 127.1:3128}]\n",
-       {"1:23: listeners[0].address: \"127.1:3128\" is no host[:port]: a numeric host that is no "
-        "dotted quad (a loopback address with a port: 127.0.0.1:3128, [::1]:3128 or "
-        "localhost:3128)"}},
-      {"listeners: [{address: off}]\n",
-       {"1:23: listeners[0].address: \"off\" has no port (a loopback address with a port: "
-        "127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
       {"admin: {address: 0.0.0.0:9128}\n",
        {"1:18: admin.address: \"0.0.0.0:9128\" is not loopback, which is not supported in this "
         "version (a loopback address with a port, or off)"}},
@@ -64,6 +15,15 @@ TEST(Faults, OfAddressesSayWhatIsWrongWithThem) {
       {"admin: {address: 9128}\n",
        {"1:18: admin.address: \"9128\" has no address; write 127.0.0.1:9128 (a loopback address "
         "with a port, or off)"}},
+      {"admin: {public_address: 9129}\n",
+       {"1:25: admin.public_address: \"9129\" has no address; write 0.0.0.0:9129 (an address with "
+        "a port, such as 0.0.0.0:9129, or off)"}},
+      {"admin: {public_address: unix:/a}\n",
+       {"1:25: admin.public_address: \"unix:/a\" is no TCP address (an address with a port, such "
+        "as 0.0.0.0:9129, or off)"}},
+      {"admin: {public_address: node.example:9129}\n",
+       {"1:25: admin.public_address: \"node.example:9129\" is a name, not an address (an address "
+        "with a port, such as 0.0.0.0:9129, or off)"}},
       {"dns: {servers: [ns.example]}\n",
        {"1:17: dns.servers[0]: \"ns.example\" is a name, which no one could look up (system, or a "
         "list of address[:port])"}},

@@ -21,6 +21,11 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
        {"1:23: listeners[0].address: \"127.0.0.1:9128\" is the address of admin.address already"}},
       {"admin: {address: 127.0.0.1:3128}\n",
        {"1:18: admin.address: \"127.0.0.1:3128\" is the address of listeners[0].address already"}},
+      {"admin: {public_address: 127.0.0.1:3128}\n",
+       {"1:25: admin.public_address: \"127.0.0.1:3128\" is the address of listeners[0].address "
+        "already"}},
+      {"admin: {public_address: 127.0.0.1:9128}\n",
+       {"1:25: admin.public_address: \"127.0.0.1:9128\" is the address of admin.address already"}},
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n  - name: a\n    hosts: [b.example]\n",
        {"4:11: upstreams[1].name: \"a\" is the name of upstreams[0] already"}},
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n  - name: b\n    hosts: [A.Example.]\n",
@@ -114,8 +119,8 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
         "7:45: upstreams[0].pool.order: not supported in this version",
         "8:5: upstreams[1].hosts: is missing (a list of host, host:port, \"*.suffix\" or \"*\")",
         "9:16: upstreams[1].timeouts.totl: unknown key; did you mean total?",
-        "10:23: listeners[0].address: \"1\" has no address; write 127.0.0.1:1 (a loopback address "
-        "with a port: 127.0.0.1:3128, [::1]:3128 or localhost:3128)"}},
+        "10:23: listeners[0].address: \"1\" has no address; write 127.0.0.1:1 (an address with "
+        "a port such as 127.0.0.1:3128, unix:/path, or systemd:NAME)"}},
   };
   expect_faults(cases);
 }

@@ -183,6 +183,18 @@ TEST(Loader, KnowsAConfiguredAdminAddressFromTheDefault) {
   EXPECT_EQ(load("admin: {address: off}\n").admin.address, "");
 }
 
+TEST(Loader, TakesAnyAddressAsThePublicAdminAddress) {
+  const auto taken = [](std::string_view text) {
+    return load("admin: {public_address: '" + std::string(text) + "'}\n").admin.public_address;
+  };
+  EXPECT_EQ(load("").admin.public_address, "");
+  EXPECT_EQ(taken("off"), "");
+  EXPECT_EQ(taken("0.0.0.0:9129"), "0.0.0.0:9129");
+  EXPECT_EQ(taken("0.0.0.0:0"), "0.0.0.0:0");
+  EXPECT_EQ(taken("[0::]:9129"), "[::]:9129");
+  EXPECT_EQ(taken("10.1.2.3:80"), "10.1.2.3:80");
+}
+
 TEST(Loader, TakesSeveralListenersOnPortsTheSystemChooses) {
   const Config config = load(
       "admin: {address: 127.0.0.1:0}\n"

@@ -73,7 +73,7 @@ TEST(Sample, ChangesNothingWithEveryKeyUncommented) {
   const LoadResult result = load_text("penstock.yaml", uncommented(sample_yaml()));
   ASSERT_TRUE(result.ok()) << result.fault_lines().front();
   EXPECT_EQ(settings_text(*result.config), settings_text(default_config()));
-  EXPECT_EQ(result.config->upstreams[0].policy.timeouts_set, 0xFFU);
+  EXPECT_EQ(result.config->upstreams[0].policy.timeouts_set, 0x3FFU);
   EXPECT_FALSE(result.config->admin.address_is_default);
 }
 
@@ -125,7 +125,7 @@ TEST(Schema, TakesNoOtherKeysAnywhere) {
     }
   };
   visit(schema);
-  EXPECT_EQ(objects, 17);
+  EXPECT_EQ(objects, 21);
   EXPECT_EQ(schema["properties"]["upstreams"]["items"]["required"],
             nlohmann::json::array({"name", "hosts"}));
 }

@@ -61,6 +61,14 @@ TEST(JsonLine, NamesErrorPhaseLimitAndCloseReason) {
   EXPECT_EQ(line.at("close_reason"), "timeout");
 }
 
+TEST(JsonLine, NamesTheUserOfAUnixSocket) {
+  const Timeline timeline = reused_timeline();
+  ExchangeRecord record = answered(timeline);
+  record.client = "unix";
+  record.client_uid = 0;
+  EXPECT_NE(line_of(record).find(R"("client":"unix","client_uid":0,"form")"), std::string::npos);
+}
+
 TEST(JsonLine, HasNoFieldForWhatDidNotHappen) {
   const Timeline timeline;
   const Json line = Json::parse(line_of({.timeline = timeline, .id = 5}));

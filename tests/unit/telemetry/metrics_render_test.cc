@@ -123,6 +123,8 @@ TEST(Render, HasEveryFamilyWithItsType) {
       {"penstock_pool_waiting", "gauge"},
       {"penstock_pool_oldest_wait_seconds", "gauge"},
       {"penstock_pool_acquires_total", "counter"},
+      {"penstock_retries_total", "counter"},
+      {"penstock_tunnels", "gauge"},
       {"penstock_connections_opened_total", "counter"},
       {"penstock_connections_closed_total", "counter"},
       {"penstock_tls_handshakes_total", "counter"},
@@ -168,7 +170,7 @@ TEST(Render, ShowsThePools) {
                              .dialing = 1,
                              .idle = 2,
                              .busy = 3,
-                             .draining = 4,
+                             .upgraded = 4,
                              .limit = 50,
                              .waiting = 6,
                              .oldest_wait = std::chrono::milliseconds(1500)},
@@ -177,7 +179,7 @@ TEST(Render, ShowsThePools) {
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="dialing"})"], 1);
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="idle"})"], 2);
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="busy"})"], 3);
-  EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="draining"})"], 4);
+  EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="upgraded"})"], 4);
   EXPECT_EQ(scrape[R"(penstock_pool_connections_limit{upstream="payments"})"], 50);
   EXPECT_EQ(scrape[R"(penstock_pool_waiting{upstream="payments"})"], 6);
   EXPECT_EQ(scrape[R"(penstock_pool_oldest_wait_seconds{upstream="payments"})"], 1.5);
