@@ -41,9 +41,10 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor, co
       slot.metrics->acquires[AcquireResult::kIdle].add();
       return Lease(*connection);
     }
-    // What is idle here is of another flavor: its permit serves this request better.
+    // What is idle here is of another flavor: its permit serves this request better. Above a lowered
+    // limit its end would free none.
     UpstreamConnection* spare = find_spare(slot, *flavor);
-    if (spare == nullptr && permits_ >= limits_.max_connections && !slot.idle.empty()) {
+    if (spare == nullptr && permits_ == limits_.max_connections && !slot.idle.empty()) {
       end(slot.idle.back(), CloseReason::kEvicted, next);
     }
     const bool may_dial = permits_ < limits_.max_connections;
@@ -57,16 +58,17 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor, co
     slot.queued.push_back(*waiter);
     ++slot.queued_count;
     ++queued_count_;
-    const bool dials = spare == nullptr && may_dial;
-    ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
-    slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
     if (spare != nullptr) {
       pair(*waiter, *spare);
     } else {
       use_permits(worker, next);
     }
+    const bool dials = spare == nullptr && waiter->dial_ != nullptr;
+    ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
+    slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
   }
-  carry_out(next, waiter.get());
+  carry_out(next);
+  waiter->starting_ = false;
   const Phase phase = waiter->dial_ != nullptr ? waiter->dial_->dial_phase_ : Phase::kQueue;
   return Waiting{std::move(waiter), phase};
 }
@@ -90,10 +92,18 @@ void Lease::close(CloseReason reason) {
   connection->host().close(*connection, reason);
 }
 
+void Lease::become_tunnel() { connection_->host().become_tunnel(*connection_); }
+
+Waiting Lease::redial(CloseReason reason, const DialLimits& limits, AcquireHandler& handler) {
+  UpstreamConnection* connection = std::exchange(connection_, nullptr);
+  return connection->host().redial(*connection, reason, limits, handler);
+}
+
 void HostPool::release(UpstreamConnection& connection) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
+    assert(connection.state_ == ConnectionState::kBusy);  // a tunnel is only closed
     place(connection, next);
   }
   carry_out(next);
@@ -107,6 +117,46 @@ void HostPool::close(UpstreamConnection& connection, CloseReason reason) {
     use_permits(connection.worker_, next);
   }
   carry_out(next);
+}
+
+void HostPool::become_tunnel(UpstreamConnection& connection) {
+  const std::lock_guard lock(mutex_);
+  move_to(connection, ConnectionState::kTunnel);
+}
+
+Waiting HostPool::redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits,
+                         AcquireHandler& handler) {
+  WorkerPool& worker = failed.worker_;
+  Next next;
+  std::unique_ptr<Waiter> waiter;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& slot = slot_of(worker);
+    // Ahead of the queue, and no younger than what it stands before: the lists are in order of age.
+    const MonotonicTime since = slot.paired.empty() ? worker.now() : std::min(worker.now(), slot.paired.front().since_);
+    waiter = std::make_unique<Waiter>(*this, worker, failed.flavor_, limits, handler, since);
+    waiter->wants_new_ = true;
+    waiter->state_ = WaiterState::kPaired;
+    slot.paired.push_front(*waiter);
+    end_older_idle(failed, next);
+    end(failed, reason, next);
+    add_dial(worker, *waiter, next);
+    use_permits(worker, next);
+  }
+  carry_out(next);
+  waiter->starting_ = false;
+  const Phase phase = waiter->dial_->dial_phase_;
+  return Waiting{std::move(waiter), phase};
+}
+
+// What was opened to the same address no later has likely died of the same.
+void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
+  Slot& slot = slot_of(failed.worker_);
+  for (auto it = slot.idle.begin(); it != slot.idle.end();) {
+    UpstreamConnection& idle = *it;
+    ++it;
+    if (idle.created_ <= failed.created_ && idle.address_ == failed.address_) end(idle, CloseReason::kError, next);
+  }
 }
 
 // Why a connection may not serve another exchange; nothing when it may.
@@ -123,14 +173,16 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
   const bool fresh = connection.requests_ == 0;  // its dial was begun for somebody: that one is served
   Slot& slot = slot_of(connection.worker_);
   if (!reason || fresh) {
-    if (Waiter* waiter = first_waiter(slot, *connection.flavor_)) {
+    if (Waiter* waiter = first_waiter(slot, connection)) {
       deliver(connection, *waiter, next);
       return;
     }
   }
   if (!reason && !limits_.reuse) reason = CloseReason::kMaxRequests;
-  // A waiter of another flavor needs the permit.
-  if (!reason && queued_count_ > 0 && permits_ >= limits_.max_connections) reason = CloseReason::kEvicted;
+  // A waiter of another flavor or worker needs the permit.
+  if (!reason && permits_ >= limits_.max_connections && neediest_slot() != nullptr) {
+    reason = CloseReason::kEvicted;
+  }
   if (!reason && idle_count_ >= limits_.max_idle) {
     if (slot.idle.empty()) {
       reason = CloseReason::kTrimmed;
@@ -164,209 +216,6 @@ void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& nex
   slot_of(connection.worker_).metrics->connections_closed[reason].add();
 }
 
-// Waiters and dials
-
-// Paired waiters are all older than queued ones, so the first that fits is the oldest.
-Waiter* HostPool::first_waiter(Slot& slot, const Flavor& flavor) {
-  for (WaiterList* list : {&slot.paired, &slot.queued}) {
-    for (Waiter& waiter : *list) {
-      if (waiter.flavor_->same_as(flavor)) return &waiter;
-    }
-  }
-  return nullptr;
-}
-
-// Takes the waiter out of its list; a dial that it was paired with is left without one.
-void HostPool::finish_waiting(Waiter& waiter) {
-  if (waiter.state_ == WaiterState::kQueued) {
-    --slot_of(waiter.worker_).queued_count;
-    --queued_count_;
-  }
-  waiter.unlink();
-  waiter.state_ = WaiterState::kServed;
-  UpstreamConnection* dial = std::exchange(waiter.dial_, nullptr);
-  if (dial == nullptr) return;
-  dial->waiter_ = nullptr;
-  dial->unlink();
-  slot_of(waiter.worker_).spare.push_back(*dial);
-}
-
-void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
-  if (waiter.state_ == WaiterState::kQueued) {
-    Slot& slot = slot_of(waiter.worker_);
-    waiter.unlink();
-    slot.paired.push_back(waiter);
-    waiter.state_ = WaiterState::kPaired;
-    --slot.queued_count;
-    --queued_count_;
-  }
-  waiter.dial_ = &dial;
-  dial.waiter_ = &waiter;
-  dial.unlink();
-  slot_of(waiter.worker_).dialing.push_back(dial);
-}
-
-UpstreamConnection* HostPool::find_spare(Slot& slot, const Flavor& flavor) {
-  for (UpstreamConnection& dial : slot.spare) {
-    if (dial.flavor_->same_as(flavor)) return &dial;
-  }
-  return nullptr;
-}
-
-// A dial whose waiter is gone serves the oldest one that has none; else it will join the idle ones.
-void HostPool::find_waiter_for(UpstreamConnection& spare, Next& next) {
-  for (Waiter& waiter : slot_of(spare.worker_).queued) {
-    if (!waiter.flavor_->same_as(*spare.flavor_)) continue;
-    pair(waiter, spare);
-    next.repaired.push_back(&waiter);
-    return;
-  }
-}
-
-void HostPool::find_waiters_for_spares(Slot& slot, Next& next) {
-  for (auto it = slot.spare.begin(); it != slot.spare.end();) {
-    UpstreamConnection& spare = *it;
-    ++it;
-    find_waiter_for(spare, next);
-  }
-}
-
-// Starts dials for queued waiters while permits are free: the own worker's here, others' by post.
-void HostPool::use_permits(WorkerPool& own, Next& next) {
-  while (permits_ < limits_.max_connections && queued_count_ > 0) {
-    Slot* neediest = nullptr;
-    for (Slot& slot : slots_) {
-      if (slot.queued_count <= slot.grants_on_their_way) continue;
-      if (neediest == nullptr || slot.queued.front().since_ < neediest->queued.front().since_) neediest = &slot;
-    }
-    if (neediest == nullptr) return;
-    if (neediest->worker != &own) {
-      ++permits_;
-      ++neediest->grants_on_their_way;
-      next.grants.push_back(neediest->worker);
-      continue;
-    }
-    Waiter& waiter = neediest->queued.front();
-    auto* dial = new UpstreamConnection(*this, own, waiter.flavor_, waiter.limits_);
-    ++permits_;
-    ++dialing_count_;
-    pair(waiter, *dial);
-    next.dials.push_back(dial);
-  }
-}
-
-void HostPool::on_grant(WorkerPool& worker) {
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    --slot_of(worker).grants_on_their_way;
-    --permits_;
-    use_permits(worker, next);  // for its own waiter, or another's when that one has left
-  }
-  carry_out(next);
-}
-
-void HostPool::cancel(Waiter& waiter) {
-  if (waiter.state_ == WaiterState::kServed) {
-    waiter.unlink();  // it may stand in a list of waiters that are being failed
-    return;
-  }
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    UpstreamConnection* spare = waiter.dial_;
-    finish_waiting(waiter);
-    if (spare != nullptr) find_waiter_for(*spare, next);
-  }
-  carry_out(next);
-}
-
-Waiter::~Waiter() { host_.cancel(*this); }
-
-void HostPool::on_dialed(UpstreamConnection& connection) {
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(connection.worker_);
-    ++totals_.opened;
-    slot.metrics->connections_opened.add();
-    if (connection.flavor_->tls) {
-      (connection.tls_resumed_ ? slot.metrics->tls_resumed_handshakes : slot.metrics->tls_full_handshakes).add();
-    }
-    if (Waiter* paired = std::exchange(connection.waiter_, nullptr)) {
-      paired->dial_ = nullptr;
-      // An older waiter takes this connection; then its dial becomes this waiter's.
-      Waiter* first = first_waiter(slot, *connection.flavor_);
-      if (first != paired) {
-        pair(*paired, *std::exchange(first->dial_, nullptr));
-        next.repaired.push_back(paired);
-      }
-    }
-    place(connection, next);
-  }
-  carry_out(next);
-}
-
-void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error) {
-  Next next;
-  WaiterList failing;
-  std::vector<WorkerPool*> others;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& own = slot_of(connection.worker_);
-    totals_.last_error = token(error.code);
-    Waiter* waiter = connection.waiter_;
-    if (waiter != nullptr) {
-      finish_waiting(*waiter);
-      failing.push_back(*waiter);
-    }
-    end(connection, CloseReason::kError, next);
-    // Nothing else of this host works: whoever waited before the dial began learns the same.
-    if (busy_count_ == 0 && idle_count_ == 0) {
-      take_waiters_before(own, connection.created_, failing);
-      for (Slot& slot : slots_) {
-        if (&slot != &own && !(slot.queued.empty() && slot.paired.empty())) others.push_back(slot.worker);
-      }
-      find_waiters_for_spares(own, next);
-    }
-    use_permits(connection.worker_, next);
-  }
-  for (WorkerPool* other : others) {
-    post(other->executor(), [this, other, before = connection.created_, error] {
-      fail_waiters(*other, before, error);
-    });
-  }
-  carry_out(next);
-  fail(failing, error);
-}
-
-void HostPool::fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error) {
-  Next next;
-  WaiterList failing;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(worker);
-    take_waiters_before(slot, before, failing);
-    find_waiters_for_spares(slot, next);
-  }
-  carry_out(next);
-  fail(failing, error);
-}
-
-void HostPool::take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing) {
-  for (WaiterList* list : {&slot.paired, &slot.queued}) {
-    while (!list->empty() && list->front().since_ <= before) {
-      Waiter& waiter = list->front();
-      finish_waiting(waiter);
-      failing.push_back(waiter);
-    }
-  }
-}
-
-void HostPool::fail(WaiterList& failing, const Error& error) {
-  while (Waiter* waiter = failing.pop_front()) waiter->handler_.on_acquire_failed(error);
-}
-
 // Idle connections
 
 void HostPool::on_sweep(WorkerPool& worker) {
@@ -384,6 +233,7 @@ void HostPool::on_sweep(WorkerPool& worker) {
       }
       end(oldest, CloseReason::kIdleTimeout, next);
     }
+    use_permits(worker, next);
   }
   carry_out(next);
 }
@@ -429,6 +279,7 @@ void HostPool::detach(WorkerPool& worker) {
     for (ConnectionList* list : {&slot.idle, &slot.spare, &slot.dialing}) {
       while (!list->empty()) end(list->front(), CloseReason::kShutdown, next);
     }
+    use_permits(worker, next);
     slot.sweep.reset();
     slot.worker = nullptr;
   }
@@ -466,6 +317,7 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
     case ConnectionState::kDialing: --dialing_count_; break;
     case ConnectionState::kIdle: --idle_count_; break;
     case ConnectionState::kBusy: --busy_count_; break;
+    case ConnectionState::kTunnel: --tunnel_count_; break;
     case ConnectionState::kClosed: assert(false); break;
   }
   connection.state_ = state;
@@ -486,6 +338,10 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
       ++busy_count_;
       busy_.push_back(connection);
       break;
+    case ConnectionState::kTunnel:
+      ++tunnel_count_;
+      tunnels_.push_back(connection);
+      break;
     case ConnectionState::kClosed:
       --permits_;
       unused_since_ = kNever;
@@ -493,19 +349,22 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
   }
 }
 
-// `starting`: a waiter whose acquire() has not returned; it learns its phase from the result.
-void HostPool::carry_out(Next& next, const Waiter* starting) {
+void HostPool::carry_out(Next& next) {
   for (UpstreamConnection* connection : next.ended) dispose(*connection);
   for (UpstreamConnection* dial : next.dials) {
     dial->start_dial();
-    if (dial->waiter_ != starting) dial->waiter_->handler_.on_dial_phase(dial->dial_phase_);
+    tell_phase(*dial->waiter_);
   }
   for (WorkerPool* worker : next.grants) {
     post(worker->executor(), [this, worker] { on_grant(*worker); });
   }
-  for (Waiter* waiter : next.repaired) waiter->handler_.on_dial_phase(waiter->dial_->dial_phase_);
+  for (Waiter* waiter : next.repaired) tell_phase(*waiter);
   // Last: the handler may do anything, also end what the others were about.
   if (next.deliver_to != nullptr) next.deliver_to->handler_.on_acquired(Lease(*next.deliver));
+}
+
+void HostPool::tell_phase(Waiter& waiter) {
+  if (!waiter.starting_) waiter.handler_.on_dial_phase(waiter.dial_->dial_phase_);
 }
 
 // The permit is back already. The stream closes here, the memory goes a turn later, since a frame
@@ -524,6 +383,7 @@ HostSnapshot HostPool::snapshot(MonotonicTime now) const {
   snapshot.dialing = dialing_count_;
   snapshot.idle = idle_count_;
   snapshot.busy = busy_count_;
+  snapshot.upgraded = tunnel_count_;
   snapshot.waiting = queued_count_;
   for (const Slot& slot : slots_) {
     if (!slot.queued.empty()) snapshot.oldest_wait = std::max(snapshot.oldest_wait, now - slot.queued.front().since_);

@@ -1,6 +1,6 @@
 // The connections to one (upstream, host, port): who may have one, who waits, who dials.
 //
-// Shared by all workers. One permit stands for one connection that is dialling, idle or busy, or
+// Shared by all workers. One permit stands for one connection that is dialling, idle, busy or a tunnel, or
 // for a permission to dial that is on its way to a worker; permits never exceed `max_connections`.
 // The mutex is taken once per acquire and once per release and never held across a system call, a
 // callback or a post: what is to be done is collected under it and done after it.
@@ -9,6 +9,7 @@
 //   dialing   per worker, dials with a waiter; until they succeed (idle or busy) or fail (closed)
 //   spare     per worker, dials whose waiter was served otherwise or left: the next waiter's
 //   busy      leased to an exchange; from idle or dialing, to idle or closed
+//   tunnels   busy ones that became a tunnel; from busy, to closed
 //   idle      per worker, last used first; watched by its worker, swept by age from the back
 //   queued    per worker, waiters without a dial, oldest first
 //   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
@@ -59,7 +60,7 @@ HostLimits host_limits(const PoolSettings& settings);
 struct HostSnapshot {
   HostKey key;
   HostLimits limits;
-  std::uint32_t dialing = 0, idle = 0, busy = 0;
+  std::uint32_t dialing = 0, idle = 0, busy = 0, upgraded = 0;
   std::uint32_t waiting = 0;
   Duration oldest_wait{};
   std::uint64_t opened = 0;
@@ -150,12 +151,14 @@ class HostPool {
   Slot& slot_of(WorkerPool& worker);
   UpstreamConnection* take_idle(Slot& slot, const Flavor& flavor);
   void end(UpstreamConnection& connection, CloseReason reason, Next& next);
-  static Waiter* first_waiter(Slot& slot, const Flavor& flavor);
+  static Waiter* first_waiter(Slot& slot, const UpstreamConnection& connection);
+  void add_dial(WorkerPool& worker, Waiter& waiter, Next& next);
+  void end_older_idle(const UpstreamConnection& failed, Next& next);
   void finish_waiting(Waiter& waiter);
   void pair(Waiter& waiter, UpstreamConnection& dial);
   static UpstreamConnection* find_spare(Slot& slot, const Flavor& flavor);
   void find_waiter_for(UpstreamConnection& spare, Next& next);
-  void find_waiters_for_spares(Slot& slot, Next& next);
+  Slot* neediest_slot();
   void use_permits(WorkerPool& own, Next& next);
   std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
   void place(UpstreamConnection& connection, Next& next);
@@ -164,8 +167,10 @@ class HostPool {
   bool unused() const { return permits_ == 0 && queued_count_ == 0; }
 
   // With the mutex free.
-  void carry_out(Next& next, const Waiter* starting = nullptr);
+  void carry_out(Next& next);
   void release(UpstreamConnection& connection);
+  void become_tunnel(UpstreamConnection& connection);
+  Waiting redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits, AcquireHandler& handler);
   void close(UpstreamConnection& connection, CloseReason reason);
   void cancel(Waiter& waiter);
   void on_dialed(UpstreamConnection& connection);
@@ -174,6 +179,7 @@ class HostPool {
   void on_sweep(WorkerPool& worker);
   void fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error);
   static void fail(WaiterList& failing, const Error& error);
+  static void tell_phase(Waiter& waiter);
   static void dispose(UpstreamConnection& connection);
 
   // constant after construction
@@ -184,10 +190,11 @@ class HostPool {
   HostLimits limits_;
   std::uint64_t identity_;
   bool retired_ = false;
-  std::uint32_t permits_ = 0;  // dialing + idle + busy + grants on their way
-  std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0;
+  std::uint32_t permits_ = 0;  // dialing + idle + busy + tunnels + grants on their way
+  std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0, tunnel_count_ = 0;
   std::uint32_t queued_count_ = 0;
   ConnectionList busy_;
+  ConnectionList tunnels_;
   std::vector<Slot> slots_;
   MonotonicTime unused_since_ = kNever;
   HostSnapshot totals_;  // the counters of it

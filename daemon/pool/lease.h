@@ -6,11 +6,14 @@
 
 #include <utility>
 
+#include "net/dialer.h"
 #include "telemetry/close_reason.h"
 
 namespace penstock {
 
+class AcquireHandler;
 class UpstreamConnection;
+struct Waiting;
 
 class Lease {
  public:
@@ -34,6 +37,13 @@ class Lease {
   // unless a limit or a reload says otherwise. May call a waiter's on_acquired().
   void release();
   void close(CloseReason reason);
+  // Both messages of the exchange ended with a tunnel: the connection keeps its permit, is counted
+  // as upgraded and never pooled again; close() still ends it.
+  void become_tunnel();
+  // The connection, used before, turned out dead: it is closed and its permit becomes that of a new
+  // dial for this handler, ahead of the queue. Idle connections to the same address that are no
+  // younger close with it.
+  [[nodiscard]] Waiting redial(CloseReason reason, const DialLimits& limits, AcquireHandler& handler);
 
  private:
   void drop() {

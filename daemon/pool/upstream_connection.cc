@@ -45,6 +45,11 @@ void UpstreamConnection::on_dial_failed(Error error, DialTimes times) {
   host_.on_dial_failed(*this, error);
 }
 
+bool UpstreamConnection::looks_alive() {
+  char unexpected[64];
+  return stream_->read(unexpected).status == IoStatus::kWouldBlock;
+}
+
 // Idle: nothing may come but TLS 1.3 tickets, which read() swallows.
 void UpstreamConnection::on_readable() {
   char unexpected[64];

@@ -24,7 +24,7 @@ class HostPool;
 class Waiter;
 class WorkerPool;
 
-enum class ConnectionState : std::uint8_t { kDialing, kIdle, kBusy, kClosed };
+enum class ConnectionState : std::uint8_t { kDialing, kIdle, kBusy, kTunnel, kClosed };
 
 class UpstreamConnection final : public ListNode<>,
                                  public DeferredDeletable,
@@ -43,6 +43,11 @@ class UpstreamConnection final : public ListNode<>,
   const DialTimes& dial_times() const { return dial_times_; }
   bool tls_resumed() const { return tls_resumed_; }
   ConnectionState state() const { return state_; }
+  // When it was given back last; kNever before its first use has ended.
+  MonotonicTime idle_since() const { return idle_since_; }
+  // Looks whether the peer has closed it or spoken meanwhile: one system call. What was idle a
+  // moment ago may have died before its event was served.
+  bool looks_alive();
   HostPool& host() { return host_; }
 
  private:

@@ -28,6 +28,7 @@ class AcquireHandler {
   virtual void on_acquired(Lease lease) = 0;
   virtual void on_acquire_failed(Error error) = 0;
   // A dial is under way for this request and is now in this phase (also when it is given another).
+  // Unlike the two above it may end this request only, and no lease: others are yet to be told.
   virtual void on_dial_phase(Phase phase) = 0;
 
  protected:
@@ -53,6 +54,8 @@ class Waiter final : public PendingOperation, public ListNode<> {
   const DialLimits limits_;
   AcquireHandler& handler_;
   const MonotonicTime since_;
+  bool wants_new_ = false;                    // only a connection that nobody has used will do
+  bool starting_ = true;                      // acquire() has not returned: its result tells the phase
   WaiterState state_ = WaiterState::kQueued;  // the list it is in; kServed: none of the host's
   UpstreamConnection* dial_ = nullptr;        // borrowed: the dial it is paired with
 };

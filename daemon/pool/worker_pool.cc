@@ -48,7 +48,9 @@ AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler
     Host& host = host_for(key);
     AcquireOutcome outcome = host.pool->acquire(*this, flavor_for(host, request), limits, handler);
     if (!std::holds_alternative<Retired>(outcome)) return outcome;
+    // Whoever retired it may not have told the registry yet; do not find it there again.
     host.pool->detach(*this);
+    registry_.remove(*host.pool);
     hosts_.erase(hosts_.find(key));
   }
 }

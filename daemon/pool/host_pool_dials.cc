@@ -1,0 +1,210 @@
+// HostPool's waiters and dials: who is served by which connection, and what a failed dial means.
+
+#include <cassert>
+
+#include "pool/host_pool.h"
+#include "pool/worker_pool.h"
+#include "telemetry/metrics.h"
+
+namespace penstock {
+
+// Paired waiters are all older than queued ones, so the first that fits is the oldest.
+Waiter* HostPool::first_waiter(Slot& slot, const UpstreamConnection& connection) {
+  const bool used = connection.requests_ > 0;
+  for (WaiterList* list : {&slot.paired, &slot.queued}) {
+    for (Waiter& waiter : *list) {
+      if (waiter.wants_new_ && used) continue;
+      if (waiter.flavor_->same_as(*connection.flavor_)) return &waiter;
+    }
+  }
+  return nullptr;
+}
+
+// Takes the waiter out of its list; a dial that it was paired with is left without one.
+void HostPool::finish_waiting(Waiter& waiter) {
+  if (waiter.state_ == WaiterState::kQueued) {
+    --slot_of(waiter.worker_).queued_count;
+    --queued_count_;
+  }
+  waiter.unlink();
+  waiter.state_ = WaiterState::kServed;
+  UpstreamConnection* dial = std::exchange(waiter.dial_, nullptr);
+  if (dial == nullptr) return;
+  dial->waiter_ = nullptr;
+  dial->unlink();
+  slot_of(waiter.worker_).spare.push_back(*dial);
+}
+
+void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
+  if (waiter.state_ == WaiterState::kQueued) {
+    Slot& slot = slot_of(waiter.worker_);
+    waiter.unlink();
+    slot.paired.push_back(waiter);
+    waiter.state_ = WaiterState::kPaired;
+    --slot.queued_count;
+    --queued_count_;
+  }
+  waiter.dial_ = &dial;
+  dial.waiter_ = &waiter;
+  dial.unlink();
+  slot_of(waiter.worker_).dialing.push_back(dial);
+}
+
+UpstreamConnection* HostPool::find_spare(Slot& slot, const Flavor& flavor) {
+  for (UpstreamConnection& dial : slot.spare) {
+    if (dial.flavor_->same_as(flavor)) return &dial;
+  }
+  return nullptr;
+}
+
+// A dial whose waiter is gone serves the oldest one that has none; else it will join the idle ones.
+void HostPool::find_waiter_for(UpstreamConnection& spare, Next& next) {
+  for (Waiter& waiter : slot_of(spare.worker_).queued) {
+    if (!waiter.flavor_->same_as(*spare.flavor_)) continue;
+    pair(waiter, spare);
+    next.repaired.push_back(&waiter);
+    return;
+  }
+}
+
+// Where the oldest waits of those to whom no permission to dial is on its way.
+HostPool::Slot* HostPool::neediest_slot() {
+  if (queued_count_ == 0) return nullptr;
+  Slot* neediest = nullptr;
+  for (Slot& slot : slots_) {
+    if (slot.queued_count <= slot.grants_on_their_way) continue;
+    if (neediest == nullptr || slot.queued.front().since_ < neediest->queued.front().since_) neediest = &slot;
+  }
+  return neediest;
+}
+
+// Starts dials for queued waiters while permits are free: the own worker's here, others' by post.
+void HostPool::use_permits(WorkerPool& own, Next& next) {
+  while (permits_ < limits_.max_connections) {
+    Slot* neediest = neediest_slot();
+    if (neediest == nullptr) return;
+    if (neediest->worker != &own) {
+      ++permits_;
+      ++neediest->grants_on_their_way;
+      next.grants.push_back(neediest->worker);
+      continue;
+    }
+    add_dial(own, neediest->queued.front(), next);
+  }
+}
+
+void HostPool::add_dial(WorkerPool& worker, Waiter& waiter, Next& next) {
+  auto* dial = new UpstreamConnection(*this, worker, waiter.flavor_, waiter.limits_);
+  ++permits_;
+  ++dialing_count_;
+  pair(waiter, *dial);
+  next.dials.push_back(dial);
+}
+
+void HostPool::on_grant(WorkerPool& worker) {
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    --slot_of(worker).grants_on_their_way;
+    --permits_;
+    use_permits(worker, next);  // for its own waiter, or another's when that one has left
+  }
+  carry_out(next);
+}
+
+void HostPool::cancel(Waiter& waiter) {
+  if (waiter.state_ == WaiterState::kServed) {
+    waiter.unlink();  // it may stand in a list of waiters that are being failed
+    return;
+  }
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    UpstreamConnection* spare = waiter.dial_;
+    finish_waiting(waiter);
+    if (spare != nullptr) find_waiter_for(*spare, next);
+  }
+  carry_out(next);
+}
+
+Waiter::~Waiter() { host_.cancel(*this); }
+
+void HostPool::on_dialed(UpstreamConnection& connection) {
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& slot = slot_of(connection.worker_);
+    ++totals_.opened;
+    slot.metrics->connections_opened.add();
+    if (connection.flavor_->tls) {
+      (connection.tls_resumed_ ? slot.metrics->tls_resumed_handshakes : slot.metrics->tls_full_handshakes).add();
+    }
+    if (Waiter* paired = std::exchange(connection.waiter_, nullptr)) {
+      paired->dial_ = nullptr;
+      // An older waiter takes this connection; then its dial becomes this waiter's.
+      Waiter* first = first_waiter(slot, connection);
+      if (first != paired) {
+        pair(*paired, *std::exchange(first->dial_, nullptr));
+        next.repaired.push_back(paired);
+      }
+    }
+    place(connection, next);
+  }
+  carry_out(next);
+}
+
+void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error) {
+  Next next;
+  WaiterList failing;
+  std::vector<WorkerPool*> others;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& own = slot_of(connection.worker_);
+    totals_.last_error = token(error.code);
+    Waiter* waiter = connection.waiter_;
+    if (waiter != nullptr) {
+      finish_waiting(*waiter);
+      failing.push_back(*waiter);
+    }
+    end(connection, CloseReason::kError, next);
+    // Nothing else of this host works: whoever queued before the dial began learns the same.
+    if (busy_count_ == 0 && idle_count_ == 0 && tunnel_count_ == 0) {
+      take_waiters_before(own, connection.created_, failing);
+      for (Slot& slot : slots_) {
+        if (&slot != &own && !(slot.queued.empty() && slot.paired.empty())) others.push_back(slot.worker);
+      }
+    }
+    use_permits(connection.worker_, next);
+  }
+  for (WorkerPool* other : others) {
+    post(other->executor(), [this, other, before = connection.created_, error] {
+      fail_waiters(*other, before, error);
+    });
+  }
+  carry_out(next);
+  fail(failing, error);
+}
+
+void HostPool::fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error) {
+  WaiterList failing;
+  {
+    const std::lock_guard lock(mutex_);
+    take_waiters_before(slot_of(worker), before, failing);
+  }
+  fail(failing, error);
+}
+
+// Paired ones have a dial of their own, whose end they await.
+void HostPool::take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing) {
+  while (!slot.queued.empty() && slot.queued.front().since_ < before) {
+    Waiter& waiter = slot.queued.front();
+    finish_waiting(waiter);
+    failing.push_back(waiter);
+  }
+}
+
+void HostPool::fail(WaiterList& failing, const Error& error) {
+  while (Waiter* waiter = failing.pop_front()) waiter->handler_.on_acquire_failed(error);
+}
+
+}  // namespace penstock

@@ -1,0 +1,92 @@
+// A HostPool on one or two workers, to which random things happen, one per step; check() compares
+// its books with what the fakes saw. All follows from the seed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "pool_world.h"
+
+namespace penstock {
+
+struct Request {
+  Client client;
+  std::uint64_t number = 0;  // in order of arrival
+  std::size_t worker = 0;
+  FlavorRef flavor;
+  bool overtaken = false;  // a younger one was served first
+};
+
+class RandomWorld {
+ public:
+  explicit RandomWorld(std::uint64_t seed) : random_(seed), worker_count_(1 + seed % 2) {
+    const std::uint64_t variety = seed / 2;
+    flavors_.push_back(make_flavor());
+    if (variety % 2 == 1) flavors_.push_back(make_flavor(kIdentity, false));
+    reloads_ = variety % 3 == 0;
+    limits_ = random_limits();
+    host_.set_limits(limits_, kIdentity);
+  }
+  RandomWorld(const RandomWorld&) = delete;
+  RandomWorld& operator=(const RandomWorld&) = delete;
+  ~RandomWorld() { clear_away(); }
+
+  void step();
+  void check();
+
+ private:
+  std::size_t pick(std::size_t count) {
+    return std::uniform_int_distribution(std::size_t{0}, count - 1)(random_);
+  }
+  bool one_in(std::size_t count) { return pick(count) == 0; }
+  TestWorker& any_worker() { return workers_[pick(worker_count_)]; }
+
+  void acquire();
+  void cancel_one();
+  void end_one();
+  void end(Request& request);
+  void finish_dial();
+  void fail_dial();
+  void disturb_idle();
+  void pass_time();
+  void reload();
+  void catch_up();
+  HostLimits random_limits();
+
+  template <typename Predicate>
+  Request* any_request(Predicate wanted);
+  void on_acquired(Request& request);
+  void act_inside(Request& request);
+  static void check_flavor(Request& request);
+
+  void check_counts(const HostSnapshot& now);
+  void check_cap(const HostSnapshot& now);
+  void check_nobody_forgotten(const HostSnapshot& now);
+  std::uint32_t count_leases();
+  void clear_away();
+
+  std::mt19937_64 random_;
+  const std::size_t worker_count_;
+  bool reloads_ = false;
+  std::vector<FlavorRef> flavors_;
+  HostLimits limits_{};
+  std::uint64_t identity_ = kIdentity;
+  std::array<bool, 2> trim_due_{};
+  std::uint32_t held_before_ = 0;
+  std::uint64_t last_number_ = 0;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t served_idle_ = 0;
+  int depth_ = 0;
+
+  ManualClock clock_;
+  PoolRegistry registry_{2};
+  std::array<TestWorker, 2> workers_{TestWorker(0, registry_, clock_),
+                                     TestWorker(1, registry_, clock_)};
+  HostPool host_{{"payments", "api.test", 443}, {}, kIdentity, 2};
+  std::vector<std::unique_ptr<Request>> requests_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,282 @@
+// WorkerPool: from a request's destination to its HostPool and flavor, reloads, forgetting, the
+// end.
+#include "pool/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "pool_world.h"
+
+namespace penstock {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class WorkerPoolTest : public testing::Test {
+ protected:
+  WorkerPoolTest() { apply(upstream_.policy.pool); }
+  ~WorkerPoolTest() override {
+    clients_.clear();
+    for (TestWorker& worker : workers_) {
+      worker.executor.run_all();
+      worker.pool.shut_down();
+      worker.executor.run_all();
+      EXPECT_EQ(worker.dialer.open_streams(), 0U);
+      EXPECT_EQ(worker.dialer.in_flight(), 0U);
+    }
+    EXPECT_TRUE(registry_.snapshot(clock_.now()).empty());
+  }
+
+  void apply(const PoolSettings& pool) {
+    upstream_.policy.pool = pool;
+    registry_.apply({{upstream_.name, {host_limits(pool), identity_}}});
+    for (TestWorker& worker : workers_) worker.pool.on_reconfigured();
+  }
+
+  Client& acquire(const std::string& host = "api.test", bool tls = true, std::size_t worker = 0) {
+    Client& client = *clients_.emplace_back(std::make_unique<Client>());
+    const Destination destination(upstream_);
+    const Destination::Choice choice{.host = host, .port = 443, .tls = tls};
+    client.acquire([&](AcquireHandler& handler) {
+      return workers_[worker].pool.acquire({.upstream = upstream_.name,
+                                            .destination = destination,
+                                            .choice = choice,
+                                            .identity = identity_,
+                                            .policy = upstream_.policy,
+                                            .tls = no_tls_},
+                                           handler);
+    });
+    return client;
+  }
+  FakeDialer& dialer(std::size_t worker = 0) { return workers_[worker].dialer; }
+  std::size_t known_hosts() const { return registry_.snapshot(clock_.now()).size(); }
+
+  UpstreamSettings upstream_ = [] {
+    UpstreamSettings upstream;
+    upstream.name = "payments";
+    return upstream;
+  }();
+  std::uint64_t identity_ = kIdentity;
+  const std::shared_ptr<const TlsClientContext> no_tls_;
+  ManualClock clock_;
+  PoolRegistry registry_{2};
+  std::array<TestWorker, 2> workers_{TestWorker(0, registry_, clock_),
+                                     TestWorker(1, registry_, clock_)};
+  std::deque<std::unique_ptr<Client>> clients_;
+};
+
+TEST_F(WorkerPoolTest, DialsTheDestinationUnderTheUpstreamsLimits) {
+  upstream_.policy.timeouts.resolve = seconds(1);
+  upstream_.policy.timeouts.connect = seconds(2);
+  upstream_.policy.timeouts.tls_handshake.reset();
+  upstream_.policy.pool.tcp_keepalive = seconds(9);
+  acquire();
+  EXPECT_EQ(dialer().target().host, "api.test");
+  EXPECT_EQ(dialer().target().port, 443);
+  EXPECT_EQ(dialer().target().server_name, "api.test");
+  EXPECT_EQ(dialer().target().authority_port, 443);
+  EXPECT_EQ(dialer().target().tcp_keepalive, seconds(9));
+  EXPECT_EQ(dialer().limits().resolve, seconds(1));
+  EXPECT_EQ(dialer().limits().connect, seconds(2));
+  EXPECT_FALSE(dialer().limits().tls_handshake);
+}
+
+TEST_F(WorkerPoolTest, DialsWhereConnectToSaysAndVerifiesTheHost) {
+  upstream_.policy.connect_to = "127.0.0.1:9443";
+  EXPECT_EQ(acquire().phases(), (std::vector{Phase::kConnect})) << "nothing to resolve";
+  EXPECT_EQ(dialer().target().host, "127.0.0.1");
+  EXPECT_EQ(dialer().target().port, 9443);
+  EXPECT_EQ(dialer().target().server_name, "api.test");
+  EXPECT_EQ(dialer().target().authority_port, 443);
+}
+
+TEST_F(WorkerPoolTest, DialsAUnixSocketWithoutALookup) {
+  upstream_.policy.connect_to = "unix:/run/origin.sock";
+  EXPECT_EQ(acquire().phases(), (std::vector{Phase::kConnect}));
+  EXPECT_EQ(dialer().target().unix_path, "/run/origin.sock");
+}
+
+TEST_F(WorkerPoolTest, PlaintextHasNoServerName) {
+  acquire("api.test", false);
+  EXPECT_EQ(dialer().target().server_name, "");
+}
+
+TEST_F(WorkerPoolTest, HostsHaveConnectionsAndLimitsOfTheirOwn) {
+  apply({.max_connections = 1, .max_idle = 1});
+  acquire("one.test");
+  acquire("two.test");
+  EXPECT_EQ(dialer().in_flight(), 2U);
+  EXPECT_EQ(acquire("one.test").phases(), (std::vector{Phase::kQueue}));
+  dialer().complete();
+  dialer().complete();
+  clients_[1]->release();
+  EXPECT_TRUE(clients_[2]->waiting()) << "the other host's connection is not its";
+}
+
+TEST_F(WorkerPoolTest, PlaintextAndTlsToOneHostShareItsLimitButNoConnection) {
+  apply({.max_connections = 1, .max_idle = 1});
+  acquire("api.test", true);
+  dialer().complete();
+  Client& plain = acquire("api.test", false);
+  EXPECT_EQ(plain.phases(), (std::vector{Phase::kQueue}));
+  clients_[0]->release();
+  EXPECT_EQ(plain.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+}
+
+TEST_F(WorkerPoolTest, ReloadWithTheSameIdentityKeepsConnections) {
+  acquire();
+  dialer().complete();
+  clients_[0]->release();
+  apply(upstream_.policy.pool);
+  EXPECT_TRUE(acquire().leasing());
+}
+
+TEST_F(WorkerPoolTest, ReloadWithAnotherIdentityDialsWithTheNewSettings) {
+  acquire();
+  dialer().complete();
+  clients_[0]->release();
+  identity_ = kIdentity + 1;
+  upstream_.policy.connect_to = "other.test:8443";
+  apply(upstream_.policy.pool);
+  EXPECT_FALSE(dialer().peer(0).open());
+  EXPECT_TRUE(acquire().waiting());
+  EXPECT_EQ(dialer().target().host, "other.test");
+}
+
+TEST_F(WorkerPoolTest, ReloadThatChangesOnlyKeepaliveReachesTheNextDial) {
+  acquire();
+  PoolSettings settings = upstream_.policy.pool;
+  settings.tcp_keepalive = seconds(3);
+  apply(settings);
+  acquire();
+  EXPECT_EQ(dialer().target(1).tcp_keepalive, seconds(3));
+}
+
+TEST_F(WorkerPoolTest, RemovedUpstreamLosesItsIdleConnections) {
+  acquire();
+  dialer().complete();
+  clients_[0]->release();
+  registry_.apply({});
+  workers_[0].pool.on_reconfigured();
+  EXPECT_EQ(dialer().open_streams(), 0U);
+}
+
+TEST_F(WorkerPoolTest, RequestsOfARemovedUpstreamAreStillServed) {
+  acquire();
+  registry_.apply({});
+  workers_[0].pool.on_reconfigured();
+  Client& second = acquire();
+  dialer().complete();
+  ASSERT_TRUE(clients_[0]->leasing());
+  clients_[0]->release();
+  EXPECT_EQ(dialer().open_streams(), 0U);
+  dialer().complete();
+  EXPECT_TRUE(second.leasing());
+}
+
+// Forgetting
+
+TEST_F(WorkerPoolTest, HostUnusedForAMinuteIsForgotten) {
+  acquire();
+  dialer().fail();
+  clock_.advance(seconds(60));
+  EXPECT_EQ(known_hosts(), 1U);
+  clock_.advance(seconds(25));
+  EXPECT_EQ(known_hosts(), 0U);
+  EXPECT_EQ(clock_.timers().next_wakeup(), kForever) << "nothing ticks for nothing";
+}
+
+TEST_F(WorkerPoolTest, HostWithAnIdleConnectionIsRemembered) {
+  PoolSettings settings;
+  settings.idle_timeout.reset();
+  apply(settings);
+  acquire();
+  dialer().complete();
+  clients_[0]->release();
+  clock_.advance(seconds(600));
+  EXPECT_EQ(known_hosts(), 1U);
+  EXPECT_TRUE(acquire().leasing());
+}
+
+TEST_F(WorkerPoolTest, HostInUseNowAndThenIsRemembered) {
+  for (int i = 0; i < 10; ++i) {
+    acquire();
+    dialer().fail();
+    clock_.advance(seconds(45));
+    EXPECT_EQ(known_hosts(), 1U) << i;
+  }
+}
+
+TEST_F(WorkerPoolTest, ForgottenHostIsMetAnew) {
+  acquire();
+  dialer().fail();
+  clock_.advance(seconds(120));
+  EXPECT_TRUE(acquire().waiting());
+  dialer().complete();
+  EXPECT_TRUE(clients_[1]->leasing());
+  EXPECT_EQ(known_hosts(), 1U);
+}
+
+TEST_F(WorkerPoolTest, HundredThousandNamesAreForgotten) {
+  for (int i = 0; i < 100'000; ++i) {
+    acquire(std::to_string(i) + ".test");
+    dialer().fail();
+    clients_.clear();
+    workers_[0].executor.run_all();
+  }
+  EXPECT_EQ(known_hosts(), 100'000U);
+  clock_.advance(seconds(120));
+  EXPECT_EQ(known_hosts(), 0U);
+}
+
+// The other worker has retired the pool; this one still holds it and must find another.
+TEST_F(WorkerPoolTest, PoolThatAnotherWorkerRetiredIsReplaced) {
+  acquire("api.test", true, 1);
+  dialer(1).fail();
+  const auto pool = registry_.find_or_create({"payments", "api.test", 443});
+  pool->retire_if_unused(clock_.now(), Duration(0));
+  ASSERT_TRUE(pool->retire_if_unused(clock_.now(), Duration(0)));
+  registry_.remove(*pool);
+  EXPECT_TRUE(acquire("api.test", true, 1).waiting());
+  EXPECT_NE(registry_.find_or_create({"payments", "api.test", 443}), pool);
+}
+
+// The other worker is between retiring the pool and telling the registry: there is nothing to wait
+// for it, and spinning until it goes on could take as long as it is not scheduled.
+TEST_F(WorkerPoolTest, PoolThatIsRetiredButStillRegisteredIsReplacedAtOnce) {
+  acquire();
+  dialer().fail();
+  const auto pool = registry_.find_or_create({"payments", "api.test", 443});
+  pool->retire_if_unused(clock_.now(), Duration(0));
+  ASSERT_TRUE(pool->retire_if_unused(clock_.now(), Duration(0)));
+  std::atomic<bool> rescued = false;
+  std::jthread rescuer([&](const std::stop_token& stop) {
+    const auto deadline = std::chrono::steady_clock::now() + seconds(5);
+    while (!stop.stop_requested() && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    if (stop.stop_requested()) return;
+    rescued = true;
+    registry_.remove(*pool);
+  });
+  EXPECT_TRUE(acquire().waiting());
+  rescuer.request_stop();
+  rescuer.join();
+  EXPECT_FALSE(rescued) << "acquire() span until the registry was told";
+}
+
+TEST_F(WorkerPoolTest, ShutDownClosesWhatIsIdleAndCancelsDials) {
+  acquire("one.test");
+  dialer().complete();
+  clients_[0]->release();
+  acquire("two.test").cancel();
+  workers_[0].pool.shut_down();
+  EXPECT_EQ(dialer().open_streams(), 0U);
+  EXPECT_EQ(dialer().cancelled(), 1U);
+}
+
+}  // namespace
+}  // namespace penstock
