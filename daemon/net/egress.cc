@@ -8,36 +8,11 @@
 #include <cstdint>
 #include <span>
 
+#include "net/address_rules.h"
+
 namespace penstock {
 
 namespace {
-
-struct NamedBlocks {
-  std::string_view name;
-  std::vector<std::string_view> blocks;
-};
-
-const std::vector<NamedBlocks>& named_blocks() {
-  static const std::vector<NamedBlocks> kNamed = {
-      {"link_local", {"169.254.0.0/16", "fe80::/10"}},
-      // Where clouds hand out credentials: all of them, whoever runs us where.
-      {"metadata",
-       {"169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23",
-        "100.100.100.200", "168.63.129.16"}},
-      {"loopback", {"127.0.0.0/8", "::1"}},
-      {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}},
-      {"unspecified", {"0.0.0.0/8", "::"}},
-      {"any", {"0.0.0.0/0", "::/0"}},
-  };
-  return kNamed;
-}
-
-const NamedBlocks* find_named(std::string_view name) {
-  for (const NamedBlocks& named : named_blocks()) {
-    if (named.name == name) return &named;
-  }
-  return nullptr;
-}
 
 // An address and the IPv4 addresses that a gateway on the way may make of it.
 class Readings {
@@ -92,24 +67,14 @@ class Readings {
   std::size_t count_ = 0;
 };
 
-bool matches_any(const std::vector<Cidr>& blocks, const SocketAddress& address) {
-  return std::any_of(blocks.begin(), blocks.end(),
-                     [&](const Cidr& block) { return block.contains(address); });
-}
-
-std::vector<Cidr> parse_blocks(const std::vector<std::string_view>& texts) {
-  std::vector<Cidr> blocks;
-  for (const std::string_view text : texts) blocks.push_back(*Cidr::parse(text));
-  return blocks;
-}
-
 bool is_unspecified(const SocketAddress& address) {
-  static const std::vector<Cidr> kUnspecified = parse_blocks({"0.0.0.0", "::"});
+  static const std::vector<Cidr> kUnspecified = {*Cidr::parse("0.0.0.0"),
+                                                 *Cidr::parse("::")};
   return matches_any(kUnspecified, address);
 }
 
 bool is_loopback(const SocketAddress& address) {
-  static const std::vector<Cidr> kLoopback = parse_blocks(find_named("loopback")->blocks);
+  static const std::vector<Cidr> kLoopback = *find_blocks("loopback");
   return matches_any(kLoopback, address);
 }
 
@@ -136,14 +101,11 @@ EgressPolicy::EgressPolicy(const std::vector<std::string>& deny,
   for (const std::string& text : allow) allow_.push_back(make_rule(text));
 }
 
-bool EgressPolicy::is_rule(std::string_view text) {
-  return find_named(text) != nullptr || Cidr::parse(text).has_value();
-}
+bool EgressPolicy::is_rule(std::string_view text) { return find_blocks(text).has_value(); }
 
 EgressPolicy::Rule EgressPolicy::make_rule(const std::string& text) {
   assert(is_rule(text));
-  if (const NamedBlocks* named = find_named(text)) return {text, parse_blocks(named->blocks)};
-  return {text, parse_blocks({text})};
+  return {text, *find_blocks(text)};
 }
 
 const EgressPolicy::Rule* EgressPolicy::first_hit(const std::vector<Rule>& rules,

@@ -14,7 +14,6 @@ namespace penstock {
 
 namespace {
 
-constexpr int kBacklog = 4096;  // cut down to net.core.somaxconn
 constexpr int kMaxAcceptsPerEvent = 16;
 constexpr Duration kBackOff = std::chrono::milliseconds(100);
 
@@ -71,7 +70,7 @@ Result<int> listen_tcp(const SocketAddress& address, ListenOptions options) {
   if (!fd) return listen_error(address, errno);
   if (!prepare(fd.get(), address, options) ||
       ::bind(fd.get(), address.data(), address.length()) != 0 ||
-      ::listen(fd.get(), kBacklog) != 0) {
+      ::listen(fd.get(), kListenBacklog) != 0) {
     return listen_error(address, errno);
   }
   return fd.release();
@@ -159,7 +158,7 @@ void Listener::drain_and_close() {
   back_off_.cancel();
   paused_ = false;
   // No more than the queue can hold: new ones keep coming while it stands open.
-  if (!accept_up_to(kBacklog)) return;
+  if (!accept_up_to(kListenBacklog)) return;
   back_off_.cancel();
   fd_.reset();
 }

@@ -21,6 +21,8 @@ namespace penstock {
 
 class Loop;
 
+inline constexpr int kListenBacklog = 4096;  // cut down to net.core.somaxconn
+
 struct ListenOptions {
   bool reuse_port = false;  // one socket per worker on the same address
 };
@@ -32,7 +34,7 @@ Result<int> listen_tcp(const SocketAddress& address, ListenOptions options = {})
 
 class Listener {
  public:
-  // The callee owns the connected socket (non-blocking, close-on-exec, TCP_NODELAY).
+  // The callee owns the connected socket (non-blocking, close-on-exec, TCP_NODELAY if it is TCP).
   using OnAccepted = Delegate<void(int fd, const SocketAddress& peer)>;
   // The errno that made accepting pause.
   using OnError = Delegate<void(int sys)>;

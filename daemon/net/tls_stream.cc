@@ -159,6 +159,12 @@ IoResult TlsStream::fail(int ssl_error, int sys) {
     error_ = terminated_error(sys != 0 ? sys : ECONNRESET);
   } else {
     error_ = tls_error(peer_.certificate_fault);
+    // A server without TLS may also just hang up on what it does not understand.
+    if (error_->code == ErrorCode::kConnectionTerminated && SSL_in_init(ssl_.get()) != 0) {
+      error_->detail =
+          "unexpected eof: the upstream closed during the TLS handshake; if it speaks plaintext on "
+          "this port, set scheme: http";
+    }
   }
   if (end_ != End::kAborted) end_ = End::kFailed;
   return {.status = IoStatus::kError, .sys = error_->sys};

@@ -18,6 +18,7 @@ class ClientQuota {
     return false;
   }
   void give_back() { taken_.fetch_sub(1, std::memory_order_relaxed); }
+  std::uint32_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<std::uint32_t> taken_{0};

@@ -23,9 +23,10 @@ constexpr Duration kFirstRequestInDrain = std::chrono::milliseconds(500);
 }  // namespace
 
 ClientSession::ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint,
-                             const SocketAddress& peer)
+                             const Peer& peer)
     : proxy_(proxy),
       endpoint_(std::move(endpoint)),
+      peer_(peer),
       client_address_(peer.to_string()),
       stream_(std::move(stream)),
       input_(proxy.blocks()),
@@ -33,7 +34,7 @@ ClientSession::ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, Endpo
       deadline_(proxy.timers(), Delegate<void()>::to<&ClientSession::on_deadline>(*this)) {
   endpoint_->metrics->client_connections.add(1);
   stream_->set_handler(this);
-  if (const Limit& idle = proxy_.client_settings().idle_timeout) deadline_.arm(proxy_.now() + *idle);
+  become_idle();
 }
 
 ClientSession::~ClientSession() {
@@ -60,9 +61,7 @@ void ClientSession::on_readable() {
 }
 
 bool ClientSession::read_some() {
-  if (state_ == State::kIdle) {
-    input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1));
-  }
+  if (state_ == State::kIdle) size_input();
   const std::span<char> space = input_.prepare();
   if (space.empty()) {
     stream_->pause_read(PauseReason::kBackpressure);
@@ -72,10 +71,22 @@ bool ClientSession::read_some() {
   switch (result.status) {
     case IoStatus::kOk: input_.commit(result.bytes); return true;
     case IoStatus::kWouldBlock: input_.release_if_empty(); return false;
-    case IoStatus::kEof:
+    case IoStatus::kEof: on_input_end(); return false;
     case IoStatus::kError: client_left(); return false;
   }
   return false;
+}
+
+// Whether a client that sends no more has left or waits cannot be seen. An exchange that lacks a
+// part of its request finds out when it asks for more.
+void ClientSession::on_input_end() {
+  if (state_ != State::kActive || !proxy_.client_settings().half_close) {
+    client_left();
+    return;
+  }
+  input_ended_ = true;
+  stream_->pause_read(PauseReason::kEndSeen);
+  exchange_->on_client_input();
 }
 
 void ClientSession::input_consumed() {
@@ -95,6 +106,10 @@ void ClientSession::serve() {
   }
   serving_ = false;
   if (state_ != State::kIdle) return;
+  if (input_ended_) {
+    end();
+    return;
+  }
   input_.release_if_empty();
   output_.release_if_empty();
 }
@@ -139,16 +154,16 @@ void ClientSession::exchange_finished(After after) {
   proxy_.give_back(std::move(exchange_));
   switch (after) {
     case After::kNextRequest:
-      if (proxy_.draining()) {
+      if (proxy_.draining() || dismissed_) {
         start_lingering();
         return;
       }
-      state_ = State::kIdle;
-      if (const Limit& idle = proxy_.client_settings().idle_timeout) deadline_.arm(proxy_.now() + *idle);
+      become_idle();
       input_consumed();
       serve();
       return;
     case After::kLinger: start_lingering(); return;
+    case After::kClose: end(); return;
     case After::kAbort:
       stream_->abort();
       end();
@@ -156,7 +171,24 @@ void ClientSession::exchange_finished(After after) {
   }
 }
 
+// The limits are those of now: a reload may have come since the last request, or none at all.
+void ClientSession::become_idle() {
+  state_ = State::kIdle;
+  size_input();
+  const Limit& idle = proxy_.client_settings().idle_timeout;
+  deadline_.arm(idle ? proxy_.now() + *idle : kForever);
+}
+
+// A whole head must fit, or it would never be too large.
+void ClientSession::size_input() {
+  input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1));
+}
+
 void ClientSession::start_lingering() {
+  if (input_ended_) {  // all of it is read: a close is no reset
+    end();
+    return;
+  }
   state_ = State::kLingering;
   stream_->shutdown_write();
   input_.clear();
@@ -205,6 +237,11 @@ void ClientSession::begin_drain() {
   } else if (state_ == State::kIdle) {
     fresh_ ? deadline_.arm(proxy_.now() + kFirstRequestInDrain) : end();
   }
+}
+
+void ClientSession::dismiss() {
+  dismissed_ = true;
+  if (state_ == State::kIdle) end();
 }
 
 void ClientSession::abort() {

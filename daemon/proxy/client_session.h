@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "base/intrusive_list.h"
 #include "event/executor.h"
 #include "event/timer_wheel.h"
+#include "http/authority.h"
 #include "net/stream.h"
 #include "proxy/endpoint.h"
 
@@ -28,17 +30,27 @@ class Proxy;
 
 class ClientSession final : public ListNode<>, public DeferredDeletable, private StreamHandler {
  public:
-  ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint, const SocketAddress& peer);
+  ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer);
   ~ClientSession() override;
 
   const Endpoint& endpoint() const { return *endpoint_; }
+  const Peer& peer() const { return peer_; }
   const std::string& client_address() const { return client_address_; }
 
+  // A CONNECT to this authority's port 80 was answered: what comes inside are requests to it.
+  void unwrap(const Authority& authority) { unwrapped_ = authority; }
+  const Authority* unwrapped() const { return unwrapped_ ? &*unwrapped_ : nullptr; }
+
   // For the exchange.
+  // A tunnel takes over its events, until exchange_finished().
+  Stream& stream() { return *stream_; }
   // The rest of the request is awaited: a client that holds it back until its head is acknowledged
   // (urllib3 does, with Nagle's algorithm on) sends it now.
   void await_more() { stream_->acknowledge_now(); }
   Buffer& input() { return input_; }
+  // The client has shut its writing side and waits for the response (client.half_close): what is in
+  // input() is all there will be.
+  bool input_ended() const { return input_ended_; }
   // Called after bytes were taken from input(): reading goes on if it stood still for lack of room.
   void input_consumed();
   Buffer& output() { return output_; }
@@ -50,14 +62,16 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   bool output_blocked() const { return blocked_; }
 
   // What becomes of the connection once its exchange is over: it serves the next request; or it
-  // closes so that the client can still read the response; or it is cut.
-  enum class After : std::uint8_t { kNextRequest, kLinger, kAbort };
+  // closes so that the client can still read the response; or it just closes; or it is cut.
+  enum class After : std::uint8_t { kNextRequest, kLinger, kClose, kAbort };
   // Last call of an exchange, which is given back to the Proxy's pool in it.
   void exchange_finished(After after);
 
   // Draining: a request that has come already is still served; otherwise an idle connection closes,
   // a new one that has not spoken yet a moment later, a busy one after its exchange.
   void begin_drain();
+  // The client is not welcome any more: ends the connection after the present exchange.
+  void dismiss();
   // Cuts the connection, whatever is under way.
   void abort();
 
@@ -71,7 +85,10 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   bool read_some();
   void serve();
   void discard_input();
+  void become_idle();
+  void size_input();
   void start_lingering();
+  void on_input_end();
   void client_left();
   void end();
 
@@ -79,7 +96,8 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   Proxy& proxy_;
 
   const EndpointRef endpoint_;
-  const std::string client_address_;
+  const Peer peer_;
+  const std::string client_address_;  // of the peer, for logs
   std::unique_ptr<Stream> stream_;
   Buffer input_;
   Buffer output_;
@@ -87,8 +105,11 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   Deadline deadline_;                   // of the idle time and of lingering
   State state_ = State::kIdle;
   bool fresh_ = true;                   // no request came yet
+  std::optional<Authority> unwrapped_;
   bool blocked_ = false;                // the last write came back short
   bool serving_ = false;                // serve() is on the stack
+  bool input_ended_ = false;
+  bool dismissed_ = false;
   std::uint32_t discarded_bytes_ = 0;
 };
 

@@ -9,6 +9,7 @@
 
 #include "config/settings.h"
 #include "net/address.h"
+#include "net/peer.h"
 #include "telemetry/metrics.h"
 
 namespace penstock {
@@ -18,6 +19,7 @@ struct Endpoint {
   SocketAddress local;
   std::string name;  // for log and metrics: the address as configured
   ListenerMetrics* metrics = nullptr;
+  ClientFilter filter{};  // made of the settings
 };
 
 using EndpointRef = std::shared_ptr<Endpoint>;

@@ -1,8 +1,8 @@
 #include "proxy/exchange.h"
 
-#include <array>
 #include <cassert>
 
+#include "config/key_table.h"
 #include "config/values.h"
 #include "proxy/local_reply.h"
 #include "proxy/proxy.h"
@@ -33,6 +33,17 @@ Error to_error(const ParseFault& fault) {
           .detail = std::string(fault.reason)};
 }
 
+// None for the forms that are refused.
+std::optional<Form> form_of(TargetForm form) {
+  switch (form) {
+    case TargetForm::kAbsolute: return Form::kAbsolute;
+    case TargetForm::kOrigin: return Form::kOrigin;
+    case TargetForm::kAuthority:
+    case TargetForm::kAsterisk: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Exchange::Exchange(Proxy& proxy)
@@ -58,11 +69,22 @@ void Exchange::on_client_input() {
   switch (request_state_) {
     case RequestState::kHead: read_head(); break;
     case RequestState::kBody:
-      if (lease_) pump_request();
+      if (lease_) {
+        pump_request();
+      } else if (acquire_ != nullptr && request_cut_short()) {
+        fail_for_client_that_left();
+      }
       break;
     case RequestState::kDone: break;  // the next request waits in the session's input
   }
   settle();
+}
+
+// Before any of the body was taken: a part of it is missing that will not come. Of a chunked body
+// that shows only when it is read.
+bool Exchange::request_cut_short() const {
+  return session_->input_ended() && request_.framing.kind == FramingKind::kLength &&
+         request_bytes_ + session_->input().size() < request_.framing.length;
 }
 
 void Exchange::read_head() {
@@ -73,6 +95,8 @@ void Exchange::read_head() {
     case ParseEvent::kNeedMore:
       if (request_parser_.idle() && input.empty()) {  // an empty line before the request
         finish(ClientSession::After::kNextRequest);
+      } else if (session_->input_ended()) {
+        fail_for_client_that_left();
       } else if (!clocks_.running(LimitKind::kHeader)) {
         start_clock(LimitKind::kHeader);
       }
@@ -103,13 +127,21 @@ void Exchange::serve_head() {
   } else if (session_->input().empty()) {
     session_->await_more();
   }
-  auto routed = route_request(*table_, {endpoint.settings, endpoint.local}, request_, proxy_.pseudonym(), route_);
+  auto routed = route_request(*table_, {endpoint.settings, endpoint.local, session_->unwrapped()}, request_, proxy_.pseudonym(), route_);
   if (!routed) {
+    if (route_.web_page) endpoint.metrics->rejected[RejectReason::kWebPage].add();
     fail(std::move(routed).error());
     return;
   }
   routed_ = true;
+  if (route_.connect && !route_.catch_all) proxy_.hint_at_pooling(*route_.upstream, route_.choice.host);
+  if (route_.unwrap) {
+    answer_connect();
+    return;
+  }
   start_clock(LimitKind::kTotal);
+  proxy_.retry_budget(*route_.upstream).on_request(policy().retry);
+  read_upgrade_offer();
   acquire();
 }
 
@@ -168,6 +200,11 @@ void Exchange::use(Lease lease) {
   connection_id_ = lease_->id();
   connection_requests_ = lease_->requests();
   upstream_address_ = lease_->address();
+  if (route_.connect) {
+    answer_connect();
+    return;
+  }
+  if (worth_a_look() && !lease_->looks_alive() && try_again(CloseReason::kPeerClosedIdle)) return;
   lease_->stream().set_handler(this);
   start_request();
 }
@@ -178,6 +215,7 @@ std::optional<Phase> Exchange::current_phase() const {
   if (!routed_) return std::nullopt;
   if (acquire_ != nullptr) return acquire_phase_;
   if (response_state_ != ResponseState::kAwaited) return Phase::kReceive;
+  if (awaiting_continue_) return Phase::kAwaitContinue;
   return request_sent_ ? Phase::kAwaitHead : Phase::kSend;
 }
 
@@ -192,6 +230,7 @@ const Limit& Exchange::limit_value(LimitKind kind) const {
     case LimitKind::kResponseHeader: return policy().timeouts.response_header;
     case LimitKind::kBodyStall: return policy().timeouts.body_stall;
     case LimitKind::kTotal: return policy().timeouts.total;
+    case LimitKind::kExpectContinue: return policy().timeouts.expect_continue;
   }
   return client.header_timeout;
 }
@@ -201,7 +240,10 @@ void Exchange::start_clock(LimitKind kind) { clocks_.start(kind, proxy_.now(), l
 void Exchange::on_deadline() {
   if (session_ == nullptr) return;  // left armed by the request before
   fired_limit_ = clocks_.expired(proxy_.now());
-  if (const auto kind = fired_limit_) {
+  if (fired_limit_ == LimitKind::kExpectContinue) {
+    fired_limit_.reset();
+    send_continue();
+  } else if (const auto kind = fired_limit_) {
     fail(limit_error(*kind, current_phase().value_or(Phase::kQueue)));
   }
   settle();
@@ -223,11 +265,15 @@ void Exchange::settle() {
 // Ends
 
 void Exchange::on_client_left() {
+  fail_for_client_that_left();
+  settle();
+}
+
+void Exchange::fail_for_client_that_left() {
   fail({.code = ErrorCode::kClientAborted,
         .source = ErrorSource::kDownstream,
         .phase = current_phase(),
         .detail = "the client closed its connection"});
-  settle();
 }
 
 void Exchange::on_shutdown() {
@@ -245,6 +291,7 @@ void Exchange::fail(Error error) {
   if (!error.phase) error.phase = current_phase();
   error_ = std::move(error);
   acquire_.reset();
+  tunnel_.reset();
   const bool client_gone = error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout;
   drop_connection(client_gone                    ? CloseReason::kClientAbort
                   : fired_limit_               ? CloseReason::kTimeout
@@ -314,15 +361,11 @@ Duration Exchange::spent_on_limit() const {
 
 // A limit that nobody chose ended a request: the operator should know its name.
 void Exchange::warn_of_default_limit() {
-  constexpr std::array<std::string_view, 8> kKeys = {"timeouts.queue", "timeouts.resolve", "timeouts.connect", "timeouts.tls_handshake",
-                                                     "timeouts.write_stall", "timeouts.response_header", "timeouts.body_stall", "timeouts.total"};
-  if (!routed_) return;
-  for (std::size_t i = 0; i < kKeys.size(); ++i) {
-    if (error_->limit_key != kKeys[i] || (policy().timeouts_set >> i & 1U) != 0) continue;
-    const std::string& name = route_.upstream->settings->name;
-    proxy_.log().write_limited(LogLevel::kWarning, name, "a default time limit ended a request: set it for this upstream",
-                               proxy_.now(), {{"upstream", name}, {"key", kKeys[i]}});
-  }
+  const std::string_view key = error_->limit_key;
+  if (!routed_ || !key.starts_with("timeouts.") || is_timeout_set(policy(), key)) return;
+  const std::string& name = route_.upstream->settings->name;
+  proxy_.log().write_limited(LogLevel::kWarning, name, "a default time limit ended a request: set it for this upstream",
+                             proxy_.now(), {{"upstream", name}, {"key", key}});
 }
 
 void Exchange::drop_connection(CloseReason reason) {
@@ -339,23 +382,30 @@ void Exchange::finish(ClientSession::After after) {
 }
 
 void Exchange::write_record() {
+  if (retried_) {
+    const RetryResult result = status_source_ == StatusSource::kUpstream ? RetryResult::kSuccess : RetryResult::kFailure;
+    proxy_.metrics().upstream(route_.upstream->settings->name).retries[result].add();
+  }
   if (timeline_.head_read == kNever && !error_) return;  // no request came
   ExchangeRecord record{.timeline = timeline_};
   record.ts = started_;
   record.id = id_;
   record.listener = session_->endpoint().name;
   record.client = session_->client_address();
+  record.client_uid = session_->peer().uid;
   record.method = request_.method_name;
   const bool head_read = timeline_.head_read != kNever;
   if (head_read) {
-    record.form = route_.form == TargetForm::kAbsolute ? Form::kAbsolute : Form::kOrigin;
+    const bool unwrapped = session_->unwrapped() != nullptr && !route_.connect;
+    record.form = unwrapped ? Form::kUnwrapped : form_of(route_.form);
+    if (request_.method == Method::kConnect) record.form = Form::kConnect;
     record.protocol = request_.version == HttpVersion::k11 ? "HTTP/1.1" : "HTTP/1.0";
     record.request_bytes = request_bytes_;
   }
   record.host = route_.authority.host;
   if (routed_) {
     record.host = route_.host_field;
-    record.path = route_.path;
+    record.path = route_.path.empty() ? "/" : route_.path;
     record.upstream = route_.upstream->settings->name;
   }
   const bool client_gone =
@@ -367,7 +417,7 @@ void Exchange::write_record() {
     record.error_phase = error_->phase;
     record.error_limit = error_->limit_key;
   }
-  if (status_source_ != StatusSource::kNone) record.response_bytes = response_bytes_;
+  if (status_source_ == StatusSource::kUpstream || route_.connect) record.response_bytes = response_bytes_;
   record.address = upstream_address_;
   record.conn_id = connection_id_;
   record.conn_requests = static_cast<std::uint32_t>(connection_requests_);
@@ -392,6 +442,10 @@ void Exchange::reset() {
   request_state_ = RequestState::kHead;
   response_state_ = ResponseState::kAwaited;
   routed_ = request_sent_ = upstream_blocked_ = upstream_write_failed_ = keep_client_ = false;
+  awaiting_continue_ = response_begun_ = retried_ = replayable_ = false;
+  replay_.clear();
+  upgrade_offer_.clear();
+  tunnel_.reset();
   finished_.reset();
   timeline_ = {};
   clocks_.stop_all();

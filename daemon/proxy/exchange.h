@@ -4,6 +4,8 @@
 //   exchange.cc           begin, the head, the route, a connection; the limits; the end
 //   exchange_request.cc   the request to the upstream
 //   exchange_response.cc  the response to the client
+//   exchange_retry.cc     another try, when a reused connection turned out dead
+//   exchange_tunnel.cc    CONNECT and Upgrade: from then on a Tunnel moves bytes
 //
 // Request and response move independently: a response may be over before its request is. Each has a
 // small state of its own, and a connection is used again only when both are done.
@@ -33,6 +35,7 @@
 #include "proxy/client_session.h"
 #include "proxy/limit_clocks.h"
 #include "proxy/router.h"
+#include "proxy/tunnel.h"
 #include "telemetry/close_reason.h"
 #include "telemetry/exchange_record.h"
 #include "telemetry/timeline.h"
@@ -71,6 +74,8 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
 
   // exchange.cc
   void read_head();
+  bool request_cut_short() const;
+  void fail_for_client_that_left();
   void serve_head();
   void acquire();
   void use(Lease lease);
@@ -90,10 +95,31 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   void write_record();
   void reset();
 
+  // exchange_retry.cc
+  bool may_repeat() const;
+  bool worth_a_look() const;
+  bool try_again(CloseReason reason);
+  void keep_for_replay(std::string_view piece);
+  void replay_body();
+
+  // exchange_tunnel.cc
+  void answer_connect();
+  void start_tunnel();
+  void on_tunnel_ended(TunnelEnd end);
+  void end_tunnel(TunnelEnd end);
+  void read_upgrade_offer();
+  bool is_offered(std::string_view protocols) const;
+  void on_switched_protocols();
+
   // exchange_request.cc
   void start_request();
   void pump_request();
   void add_request_body(std::string_view piece);
+  void forward_request_body(std::string_view piece);
+  void forward_request_end();
+  void await_continue();
+  void send_continue();
+  void stop_awaiting_continue();
   void end_request_body();
   bool write_upstream(std::span<const std::string_view> pieces);
   void on_upstream_write_failed();
@@ -143,6 +169,13 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   bool upstream_blocked_ = false;      // the last write came back short: on_writable() follows
   bool upstream_write_failed_ = false;
   bool keep_client_ = false;
+  bool awaiting_continue_ = false;     // the body is held back until somebody says 100
+  bool response_begun_ = false;        // a byte of it came, 1xx included: no more tries
+  bool retried_ = false;
+  bool replayable_ = false;            // replay_ holds all of the body that was taken
+  std::string replay_;
+  std::string upgrade_offer_;          // what the client offers in Upgrade and we pass on
+  std::optional<Tunnel> tunnel_;
   std::optional<ClientSession::After> finished_;
 
   // for the record

@@ -23,28 +23,66 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 void Exchange::start_request() {
   response_parser_.start(request_.method, {.max_head_bytes = policy().max_response_header_size, .max_fields = 1000});
   upstream_framing_ = request_.framing;
+  const Limit& expect = policy().timeouts.expect_continue;
+  // A client that sends its body without waiting, or sent it already, needs no 100.
+  const bool expects = request_.expects_continue && request_state_ == RequestState::kBody &&
+                       session_->input().empty() && !retried_;
+  const bool asks_upstream = expects && expect != Duration::zero();
   const RequestRewrite rewrite{.path_and_query = route_.path,
                                .add_slash = route_.add_slash,
                                .host = route_.host_field,
                                .via = policy().via ? proxy_.pseudonym() : std::string_view(),
                                .framing = upstream_framing_,
-                               .close = !policy().pool.reuse};
-  upstream_output_.set_max_bytes(session_->input().max_bytes() + kMaxGatheredBytes + request_head_bound(request_, rewrite));
+                               .close = !policy().pool.reuse,
+                               .upgrade = upgrade_offer_,
+                               .expect_continue = asks_upstream};
+  upstream_output_.set_max_bytes(session_->input().max_bytes() + replay_.size() + kMaxGatheredBytes +
+                                 request_head_bound(request_, rewrite));
   upstream_input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, policy().max_response_header_size + 1));
   write_request_head(request_, rewrite, upstream_output_);
   timeline_.enter(Phase::kSend, proxy_.now());
-  // The upstream is had, the body is welcome: this version says so itself and forwards no Expect.
-  if (request_.expects_continue && request_state_ == RequestState::kBody && session_->input().empty()) {
-    session_->output().set_max_bytes(kContinue.size());
-    if (!send_downstream(std::span(&kContinue, 1))) return;
+  if (retried_) replay_body();
+  if (asks_upstream) {
+    if (write_upstream({})) await_continue();
+    return;
   }
-  pump_request();
+  if (expects) send_continue();
+  if (lease_ && !finished_) pump_request();
+}
+
+// RFC 9110 section 10.1.1: the body waits until the upstream says 100 or gives its answer; after
+// `expect_continue` we say 100 ourselves.
+void Exchange::await_continue() {
+  if (finished_ || upstream_write_failed_ || response_state_ != ResponseState::kAwaited) return;
+  awaiting_continue_ = true;
+  timeline_.leave(Phase::kSend, proxy_.now());
+  timeline_.enter(Phase::kAwaitContinue, proxy_.now());
+  start_clock(LimitKind::kExpectContinue);
+}
+
+void Exchange::stop_awaiting_continue() {
+  if (!awaiting_continue_) return;
+  awaiting_continue_ = false;
+  clocks_.stop(LimitKind::kExpectContinue);
+  timeline_.leave(Phase::kAwaitContinue, proxy_.now());
+  timeline_.enter(Phase::kSend, proxy_.now());
+}
+
+void Exchange::send_continue() {
+  stop_awaiting_continue();
+  Buffer& output = session_->output();
+  output.set_max_bytes(output.size() + kContinue.size());
+  if (send_downstream(std::span(&kContinue, 1))) start_clock(LimitKind::kClientBodyStall);
 }
 
 // Moves what there is of the request until it is sent, the client has no more, or the upstream takes
 // no more. upstream_output_ is empty or holds what the upstream did not take.
 void Exchange::pump_request() {
   if (upstream_blocked_ || request_sent_ || upstream_write_failed_) return;
+  if (awaiting_continue_) {
+    if (session_->input().empty()) return;
+    stop_awaiting_continue();  // the client does not wait
+  }
   Buffer& input = session_->input();
   while (request_state_ == RequestState::kBody && !finished_) {
     const ParseStep step = request_parser_.next(input.readable(), request_);
@@ -54,6 +92,7 @@ void Exchange::pump_request() {
     }
     if (finished_ || upstream_write_failed_) return;
     input.consume(step.consumed);
+    if (!lease_) return;  // another try has begun; it has what was taken
     switch (step.event) {
       case ParseEvent::kBody:
         if (upstream_blocked_) {
@@ -62,6 +101,10 @@ void Exchange::pump_request() {
         }
         break;
       case ParseEvent::kNeedMore:
+        if (session_->input_ended()) {
+          fail_for_client_that_left();
+          return;
+        }
         if (!write_upstream({})) return;
         if (!upstream_blocked_) start_clock(LimitKind::kClientBodyStall);
         session_->input_consumed();
@@ -78,6 +121,11 @@ void Exchange::pump_request() {
 
 void Exchange::add_request_body(std::string_view piece) {
   request_bytes_ += piece.size();
+  keep_for_replay(piece);
+  forward_request_body(piece);
+}
+
+void Exchange::forward_request_body(std::string_view piece) {
   char line_space[18];
   const bool chunked = upstream_framing_.kind == FramingKind::kChunked;
   const std::string_view line = chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
@@ -95,6 +143,10 @@ void Exchange::add_request_body(std::string_view piece) {
 void Exchange::end_request_body() {
   clocks_.stop(LimitKind::kClientBodyStall);
   request_state_ = RequestState::kDone;
+  forward_request_end();
+}
+
+void Exchange::forward_request_end() {
   if (upstream_framing_.kind != FramingKind::kChunked) return;
   upstream_output_.set_max_bytes(upstream_output_.size() + last_chunk_bound(request_));
   write_last_chunk(request_, true, upstream_output_);
@@ -120,6 +172,7 @@ bool Exchange::write_upstream(std::span<const std::string_view> pieces) {
     }
     std::size_t sent = result.status == IoStatus::kOk ? result.bytes : 0;
     if (sent > 0 && timeline_.first_byte_sent == kNever) timeline_.first_byte_sent = proxy_.now();
+    if (sent > 0 && replayable_ && !may_repeat()) replayable_ = false;
     offered -= sent;
     const std::size_t from_output = std::min(sent, upstream_output_.size());
     upstream_output_.consume(from_output);

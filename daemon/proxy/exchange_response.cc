@@ -49,6 +49,7 @@ void Exchange::receive() {
       case IoStatus::kOk: break;
     }
     upstream_input_.commit(result.bytes);
+    response_begun_ = true;
     received += result.bytes;
     if (response_state_ == ResponseState::kBody) start_clock(LimitKind::kBodyStall);
     pump_response();
@@ -91,11 +92,15 @@ void Exchange::on_response_head() {
 
 void Exchange::on_informational_head() {
   if (response_.status == 101) {
-    fail({.code = ErrorCode::kHttpUpgradeFailed, .detail = "the upstream switched protocols unasked"});
+    on_switched_protocols();
     return;
   }
-  // A 100 answers an Expect that was not forwarded; a 1.0 client knows no 1xx (RFC 9110 section 15.2).
-  if (response_.status == 100 || request_.version == HttpVersion::k10) return;
+  // A 100 is the word that the client waits for, or it comes too late.
+  if (response_.status == 100) {
+    if (awaiting_continue_) send_continue();
+    return;
+  }
+  if (request_.version == HttpVersion::k10) return;  // knows no 1xx, RFC 9110 section 15.2
   ResponseRewrite rewrite;
   if (policy().via) rewrite.via = proxy_.pseudonym();
   Buffer& output = session_->output();
@@ -106,6 +111,7 @@ void Exchange::on_informational_head() {
 
 void Exchange::on_final_head() {
   const MonotonicTime now = proxy_.now();
+  stop_awaiting_continue();
   timeline_.leave(Phase::kAwaitHead, now);
   timeline_.enter(Phase::kReceive, now);
   clocks_.stop(LimitKind::kResponseHeader);
@@ -202,10 +208,12 @@ void Exchange::on_upstream_eof() {
     on_response_end();
     return;
   }
+  if (try_again(CloseReason::kError)) return;
   fail(to_error(response_parser_.fault()));
 }
 
 void Exchange::on_upstream_error() {
+  if (try_again(CloseReason::kError)) return;
   Error error = lease_->stream().last_error();
   error.phase.reset();
   if (response_state_ == ResponseState::kBody) error.code = ErrorCode::kHttpResponseIncomplete;

@@ -24,8 +24,9 @@ enum class LimitKind : std::uint8_t {
   kResponseHeader,    // timeouts.response_header
   kBodyStall,         // timeouts.body_stall
   kTotal,             // timeouts.total
+  kExpectContinue,    // timeouts.expect_continue; its end is no error
 };
-inline constexpr int kLimitKindCount = 8;
+inline constexpr int kLimitKindCount = 9;
 
 class LimitClocks {
  public:

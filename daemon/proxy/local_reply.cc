@@ -35,11 +35,11 @@ std::string_view advice(const Error& error) {
     case ErrorCode::kDnsError: return "Check the host's name and the DNS servers (dns.servers).";
     case ErrorCode::kHttpRequestDenied: return "Check the upstreams' `hosts` and the listener's `upstreams`.";
     case ErrorCode::kDestinationIpProhibited:
-      return "The address is refused by egress.deny; egress.allow permits single addresses.";
+      return "It is refused so that no app reaches credentials of this machine by accident; egress.allow permits an address.";
     case ErrorCode::kConnectionRefused: return "Nothing listens there: check the host, the port and connect_to.";
     case ErrorCode::kConnectionTimeout: return "Check that the address can be reached, or raise the limit.";
     case ErrorCode::kDestinationIpUnroutable: return "There is no route to the address from here.";
-    case ErrorCode::kTlsCertificateError: return "Trust the issuer with tls.extra_ca_file, or fix the certificate.";
+    case ErrorCode::kTlsCertificateError: return "`penstock explain URL` shows which tls settings are in force.";
     case ErrorCode::kTlsProtocolError:
     case ErrorCode::kTlsAlertReceived:
       return "Check that the port speaks TLS (`scheme: http` where it does not) and tls.min_version.";
@@ -49,10 +49,10 @@ std::string_view advice(const Error& error) {
     case ErrorCode::kHttpProtocolError:
     case ErrorCode::kHttpResponseTransferCoding: return "The upstream is at fault: look at its log.";
     case ErrorCode::kHttpResponseHeaderSectionSize: return "Raise max_response_header_size, or send less.";
-    case ErrorCode::kHttpRequestError: return "Mend the request.";
     case ErrorCode::kProxyLoopDetected: return "A destination leads back to this proxy: check connect_to and DNS.";
     case ErrorCode::kProxyInternalResponse: return "The proxy is going away: send the request again.";
     case ErrorCode::kProxyInternalError: return "See the proxy's log.";
+    case ErrorCode::kHttpRequestError:  // the detail says what is wrong with it
     case ErrorCode::kDestinationUnavailable:
     case ErrorCode::kConnectionReadTimeout:
     case ErrorCode::kHttpResponseIncomplete:
@@ -83,12 +83,16 @@ std::string limit_text(const LocalReply& reply) {
   return text;
 }
 
+// Limits of counts and sizes have a key too, but no time is spent on them.
+bool is_time_limit(const LocalReply& reply) { return !reply.limit_value.empty(); }
+
 // RFC 9209 section 2; a structured-field string holds visible ASCII, quote and backslash escaped.
 std::string proxy_status(const LocalReply& reply) {
   std::string details;
   if (reply.error.phase) details += "phase=" + std::string(to_string(*reply.error.phase)) + ' ';
   if (const std::string limit = limit_text(reply); !limit.empty()) {
-    details += "limit=" + limit + " spent=" + seconds(reply.spent) + ' ';
+    details += "limit=" + limit + ' ';
+    if (is_time_limit(reply)) details += "spent=" + seconds(reply.spent) + ' ';
   }
   details += "id=" + hex_id(reply.request_id);
   const std::string what = printable(reply.error.detail, "\"\\");
@@ -112,7 +116,7 @@ std::string text_body(const LocalReply& reply) {
   std::string body = "penstock: " + std::string(token(error.code)) + "\n" + printable(error.detail, "") + "\n";
   if (error.phase) body += "phase: " + std::string(to_string(*error.phase)) + "\n";
   if (const std::string limit = limit_text(reply); !limit.empty()) {
-    body += "limit: " + limit + " (spent " + seconds(reply.spent) + ")\n";
+    body += "limit: " + limit + (is_time_limit(reply) ? " (spent " + seconds(reply.spent) + ")\n" : "\n");
   }
   if (const std::string phases = phases_text(reply); !phases.empty()) body += "phases: " + phases + "\n";
   if (const std::string_view what = advice(error); !what.empty()) body += std::string(what) + "\n";
@@ -138,7 +142,7 @@ std::string json_body(const LocalReply& reply, std::uint16_t status) {
   if (error.phase) add_member(json, "phase", to_string(*error.phase));
   add_member(json, "limit", error.limit_key);
   add_member(json, "limit_value", reply.limit_value);
-  if (!error.limit_key.empty()) add_member(json, "spent", seconds(reply.spent));
+  if (is_time_limit(reply)) add_member(json, "spent", seconds(reply.spent));
   add_member(json, "phases", phases_text(reply));
   add_member(json, "advice", advice(error));
   add_member(json, "request_id", hex_id(reply.request_id));

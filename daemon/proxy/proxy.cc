@@ -1,5 +1,6 @@
 #include "proxy/proxy.h"
 
+#include <array>
 #include <cassert>
 #include <chrono>
 #include <ctime>
@@ -32,19 +33,44 @@ Proxy::Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table, 
 
 Proxy::~Proxy() { assert(sessions_.empty()); }
 
-void Proxy::accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const SocketAddress& peer) {
+void Proxy::refuse(const Endpoint& endpoint, const Peer& peer) {
+  endpoint.metrics->rejected[RejectReason::kNotAllowed].add();
+  const bool is_user = peer.address.family() == AF_UNIX;
+  outside_.log.write_limited(
+      LogLevel::kWarning, endpoint.name, "a client that the listener does not allow was disconnected", now(),
+      {{"listener", endpoint.name},
+       {"client", is_user ? "user " + (peer.uid ? std::to_string(*peer.uid) : "unknown") : peer.address.ip()},
+       {"key", is_user ? "allow_uids" : "allow_clients"}});
+}
+
+void Proxy::accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer) {
+  if (!endpoint->filter.admits(peer)) {
+    refuse(*endpoint, peer);
+    return;
+  }
   if (!outside_.clients.take()) {
     endpoint->metrics->rejected[RejectReason::kMaxConnections].add();
     outside_.log.write_limited(LogLevel::kWarning, endpoint->name, "too many client connections: one was turned away",
                                now(), {{"listener", endpoint->name}, {"key", "client.max_connections"}});
     stream->write(kTooManyClients);
     stream->shutdown_write();
+    // A close with unread input is a reset, which may overtake the answer.
+    std::array<char, 16 * 1024> discarded;
+    stream->read(discarded);
     return;
   }
   auto* session = new ClientSession(*this, std::move(stream), std::move(endpoint), peer);
   sessions_.push_back(*session);
   ++session_count_;
   if (draining_) session->begin_drain();
+}
+
+void Proxy::on_filter_changed(const Endpoint& endpoint) {
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    ClientSession& session = *it;
+    ++it;
+    if (&session.endpoint() == &endpoint && !endpoint.filter.admits(session.peer())) session.dismiss();
+  }
 }
 
 void Proxy::session_ended(ClientSession& session) {
@@ -104,6 +130,16 @@ void Proxy::write_record(const ExchangeRecord& record) {
   penstock::record(outside_.metrics, record);
   outside_.access_log.write(record);
   if (outside_.access_log.has_unflushed() && !flush_.armed()) flush_.arm(now() + AccessLogWriter::kFlushAfter);
+}
+
+void Proxy::hint_at_pooling(const Upstream& upstream, std::string_view host) {
+  constexpr Duration kQuietTime = std::chrono::hours(1);
+  const std::string& name = upstream.settings->name;
+  const auto [hinted, is_new] = hinted_.try_emplace(name, now());
+  if (!is_new && now() - hinted->second < kQuietTime) return;
+  hinted->second = now();
+  outside_.log.info("a tunnel cannot be pooled: let the app ask for http:// instead, penstock speaks TLS itself",
+                    {{"upstream", name}, {"url", "http://" + std::string(host) + "/"}});
 }
 
 void Proxy::on_flush_due() {

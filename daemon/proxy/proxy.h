@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include "proxy/client_session.h"
 #include "proxy/endpoint.h"
 #include "proxy/exchange.h"
+#include "proxy/retry_budget.h"
 #include "proxy/routing_table.h"
 #include "telemetry/access_log.h"
 #include "telemetry/metrics.h"
@@ -47,8 +49,12 @@ class Proxy {
   Proxy& operator=(const Proxy&) = delete;
   ~Proxy();
 
-  // Serves the client, or turns it away with a 503 when there are too many.
-  void accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const SocketAddress& peer);
+  // Serves the client; or turns it away, with a 503 when there are too many, without a word when
+  // the endpoint does not admit it.
+  void accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer);
+
+  // The endpoint admits others than before: clients that it does not any more are dismissed.
+  void on_filter_changed(const Endpoint& endpoint);
 
   // New requests are routed by this table; those under way keep theirs.
   void reconfigure(std::shared_ptr<const RoutingTable> table);
@@ -81,7 +87,13 @@ class Proxy {
   void write_record(const ExchangeRecord& record);
   void session_ended(ClientSession& session);
 
+  RetryBudget& retry_budget(const Upstream& upstream) { return budgets_[upstream.settings->name]; }
+  // An app asked for a tunnel to a host that could be pooled: says so, once an hour per upstream.
+  void hint_at_pooling(const Upstream& upstream, std::string_view host);
+  const Clock& clock() const { return outside_.clock; }
+
  private:
+  void refuse(const Endpoint& endpoint, const Peer& peer);
   void on_flush_due();
   void tell_if_empty();
 
@@ -90,6 +102,8 @@ class Proxy {
   BlockPool blocks_;
   std::shared_ptr<const RoutingTable> table_;
   std::vector<std::unique_ptr<Exchange>> spare_exchanges_;
+  std::map<std::string, RetryBudget, std::less<>> budgets_;        // by upstream
+  std::map<std::string, MonotonicTime, std::less<>> hinted_;       // likewise
   IntrusiveList<ClientSession> sessions_;
   std::size_t session_count_ = 0;
   Deadline flush_;  // of the access log

@@ -42,16 +42,30 @@ bool is_own_address(const Authority& authority, const SocketAddress& local) {
   return authority.host == local.ip() && authority.port.value_or(kHttpPort) == local.port();
 }
 
+// The port that the client means. In an origin-form request's Host that of the listener means none.
+std::uint16_t meant_port(const Authority& authority, const ListenerView& listener, const Route& route) {
+  if (route.form == TargetForm::kOrigin && authority.port == listener.local.port()) return kHttpPort;
+  return authority.port.value_or(route.target.https ? kHttpsPort : kHttpPort);
+}
+
+bool is_unspecified(const SocketAddress& local) { return local.ip() == "0.0.0.0" || local.ip() == "::"; }
+
+// A listener on every address goes by any literal, through port mappings too. No page can be rebound
+// to a literal: that takes a name.
+bool may_be_own_literal(const Authority& authority, const SocketAddress& local) {
+  return authority.kind != HostKind::kName && is_unspecified(local);
+}
+
 // A web page can make a browser send origin-form requests here, under a name that its owner points
 // at 127.0.0.1 or across sites; it cannot send absolute-form ones.
 Result<void> check_web_page_rules(const RoutingTable& table, const ListenerView& listener, const RequestHead& head,
                                   const Route& route) {
   const auto is_ours = [&](const Authority& authority) {
     if (authority.host == "localhost" || is_own_address(authority, listener.local)) return true;
-    const RoutingTable::Match match = table.match(authority.host, authority.port.value_or(kHttpPort));
+    const RoutingTable::Match match = table.match(authority.host, meant_port(authority, listener, route));
     return match.upstream != nullptr && !match.catch_all;
   };
-  if (!is_ours(route.authority)) {
+  if (!is_ours(route.authority) && !may_be_own_literal(route.authority, listener.local)) {
     return refuse(421, "the Host field names neither this listener nor a host of an upstream");
   }
   if (listener.settings.allow_browsers) return {};
@@ -63,16 +77,21 @@ Result<void> check_web_page_rules(const RoutingTable& table, const ListenerView&
   if (const Field* origin = head.fields.find(FieldId::kOrigin)) {
     const std::size_t scheme_end = origin->value.find("://");
     Authority authority;
-    const bool ours = scheme_end != std::string_view::npos &&
-                      !parse_authority(origin->value.substr(scheme_end + 3), authority) && is_ours(authority);
+    const bool read = scheme_end != std::string_view::npos &&
+                      !parse_authority(origin->value.substr(scheme_end + 3), authority);
+    const bool same = authority.host == route.authority.host && authority.port == route.authority.port;
+    const bool ours = read && (same || is_ours(authority));
     if (!ours) return refuse(403, "a web page of another origin sent this request (Origin); allow_browsers permits it");
   }
   return {};
 }
 
-std::string how_to_use_the_proxy(const SocketAddress& local) {
-  return "this is an HTTP proxy: set http_proxy=http://" + local.to_string() +
-         " and ask for http://HOST/PATH, or give the listener an `upstream` and use it as base URL";
+// Asked by a literal, a listener on every address goes by that.
+std::string how_to_use_the_proxy(const SocketAddress& local, const Authority& asked) {
+  const std::string address = may_be_own_literal(asked, local) ? asked.to_string(kHttpPort) : local.to_string();
+  const std::string set = local.family() == AF_UNIX ? "" : "set http_proxy=http://" + address + " and ";
+  return "this is an HTTP proxy, not a web site: " + set +
+         "ask for http://HOST/PATH, or give the listener an `upstream` and use it as base URL";
 }
 
 Result<void> choose_upstream(const RoutingTable& table, const ListenerView& listener, Route& route) {
@@ -82,15 +101,16 @@ Result<void> choose_upstream(const RoutingTable& table, const ListenerView& list
     if (route.upstream == nullptr) return refuse(403, "the listener's upstream is not configured any more");
     return {};
   }
-  const std::uint16_t port = asked.port.value_or(route.target.https ? kHttpsPort : kHttpPort);
-  const RoutingTable::Match match = table.match(asked.host, port);
-  if (route.form == TargetForm::kOrigin && (match.upstream == nullptr || match.catch_all)) {
-    return refuse(400, how_to_use_the_proxy(listener.local));
+  const RoutingTable::Match match = table.match(asked.host, meant_port(asked, listener, route));
+  const bool origin_form = route.form == TargetForm::kOrigin && listener.unwrapped == nullptr;
+  if (origin_form && (match.upstream == nullptr || match.catch_all)) {
+    return refuse(400, how_to_use_the_proxy(listener.local, asked));
   }
   if (match.upstream == nullptr) {
     return refuse(403, "no upstream has the host " + asked.to_string(kHttpPort) + "; add it to `hosts` of one");
   }
   route.upstream = match.upstream;
+  route.catch_all = match.catch_all;
   const auto& allowed = listener.settings.upstreams;
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), route.upstream->settings->name) == allowed.end()) {
     return refuse(403, "upstream " + route.upstream->settings->name + " may not be reached by this listener");
@@ -102,11 +122,12 @@ Result<void> choose_upstream(const RoutingTable& table, const ListenerView& list
 void choose_destination(const RoutingTable& table, const ListenerView& listener, Route& route) {
   Authority& asked = route.authority;
   const Upstream& upstream = *route.upstream;
-  // The port of an origin-form request's Host is the listener's, not the upstream's.
-  if (route.form == TargetForm::kOrigin && asked.port == listener.local.port()) asked.port.reset();
   const bool base_url = !listener.settings.upstream.empty();
-  const bool named = table.names_host(upstream, asked.host, asked.port.value_or(kHttpPort));
+  const bool named = table.names_host(upstream, asked.host, meant_port(asked, listener, route));
   const bool use_only_host = base_url && upstream.only_host && !named;
+  // The listener's port, or the port of a name that only led here, is not the upstream's.
+  if (route.form == TargetForm::kOrigin && asked.port == listener.local.port()) asked.port.reset();
+  if (base_url && !named) asked.port.reset();
   route.choice = upstream.destination.choose(route.target.https, use_only_host ? *upstream.only_host : asked);
 }
 
@@ -123,21 +144,50 @@ void write_host_field(Route& route) {
   route.host_field.append(digits, end);
 }
 
-// RFC 9112 section 3.2.4: OPTIONS for an absolute URL without a path asks about the server.
-void choose_path(const RequestHead& head, Route& route) {
-  const bool server_wide = head.method == Method::kOptions && route.form == TargetForm::kAbsolute &&
-                           route.target.path_and_query.empty();
-  route.path = server_wide ? "*" : route.target.path_and_query;
-  route.add_slash = !server_wide && route.target.needs_slash;
+// A request inside a plaintext tunnel is for the tunnel's authority, and says so.
+Result<void> check_unwrapped(const ListenerView& listener, const RequestHead& head, Route& route) {
+  const Authority& expected = *listener.unwrapped;
+  const auto is_expected = [&](const Authority& authority) {
+    return authority.host == expected.host && authority.port.value_or(kHttpPort) == kHttpPort;
+  };
+  Authority host;
+  const Field* field = head.fields.find(FieldId::kHost);
+  const bool host_fits = field == nullptr || (!parse_authority(field->value, host) && is_expected(host));
+  if (!is_expected(route.authority) || !host_fits) {
+    return refuse(400, "a request inside the tunnel names another host than the tunnel does");
+  }
+  return {};
+}
+
+// RFC 9110 section 9.3.6. The target is dialled as it stands: a tunnel has no origin of ours.
+Result<void> route_connect(const RoutingTable& table, const ListenerView& listener, Route& route) {
+  std::swap(route.authority, route.target.authority);
+  const Authority& asked = route.authority;
+  if (listener.unwrapped != nullptr) return refuse(400, "CONNECT inside a plaintext tunnel");
+  if (auto chosen = choose_upstream(table, listener, route); !chosen) return chosen;
+  if (!listener.settings.upstream.empty() && !table.names_host(*route.upstream, asked.host, *asked.port)) {
+    return refuse(403, "this listener leads to one upstream only, and the target is none of its hosts");
+  }
+  route.connect = true;
+  route.unwrap = *asked.port == kHttpPort;
+  const std::vector<std::string>& ports = table.config().egress.connect_ports;
+  const bool allowed = ports.empty() || std::find(ports.begin(), ports.end(), std::to_string(*asked.port)) != ports.end();
+  if (!route.unwrap && !allowed) {
+    return refuse(403, "CONNECT to port " + std::to_string(*asked.port) + " is not allowed; egress.connect_ports lists those that are");
+  }
+  route.choice = {asked.host, asked.kind, *asked.port, false};
+  asked.append_to(route.host_field = {}, 0);
+  route.path = {};
+  return {};
 }
 
 }  // namespace
 
 Result<void> route_request(const RoutingTable& table, const ListenerView& listener, const RequestHead& head,
                            std::string_view own_pseudonym, Route& route) {
-  if (head.method == Method::kConnect) {
-    return refuse(501, "CONNECT is not supported in this version: ask for http://HOST/PATH, penstock speaks TLS itself");
-  }
+  route.form = TargetForm::kAuthority;
+  route.web_page = false;
+  route.connect = route.unwrap = route.catch_all = false;
   if (came_through_us(head, own_pseudonym)) {
     return Unexpected{Error{.code = ErrorCode::kProxyLoopDetected,
                             .source = ErrorSource::kDownstream,
@@ -147,21 +197,28 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
     return refuse(400, "malformed request target: " + std::string(*reason));
   }
   route.form = route.target.form;
+  if (head.method == Method::kConnect) return route_connect(table, listener, route);
   if (route.form == TargetForm::kAsterisk) return refuse(501, "OPTIONS * is not supported in this version");
   if (auto read = read_authority(head, route); !read) return read;
-  if (route.form == TargetForm::kOrigin) {
+  if (listener.unwrapped != nullptr) {
+    if (auto checked = check_unwrapped(listener, head, route); !checked) return checked;
+  }
+  // No page reaches a unix socket, nor the inside of a tunnel.
+  if (route.form == TargetForm::kOrigin && listener.unwrapped == nullptr && listener.local.family() != AF_UNIX) {
     const bool own_road = !listener.settings.upstream.empty();
     auto checked = check_web_page_rules(table, listener, head, route);
     // Somebody who opens the proxy's port with a browser is told what it is.
     if (!checked && !own_road && is_own_address(route.authority, listener.local)) {
-      return refuse(400, how_to_use_the_proxy(listener.local));
+      return refuse(400, how_to_use_the_proxy(listener.local, route.authority));
     }
+    route.web_page = !checked;
     if (!checked) return checked;
   }
   if (auto chosen = choose_upstream(table, listener, route); !chosen) return chosen;
   choose_destination(table, listener, route);
   write_host_field(route);
-  choose_path(head, route);
+  route.path = route.target.path_and_query;
+  route.add_slash = route.target.needs_slash;
   return {};
 }
 

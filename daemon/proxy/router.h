@@ -18,12 +18,18 @@ namespace penstock {
 struct ListenerView {
   const ListenerSettings& settings;
   const SocketAddress& local;
+  // Set inside a plaintext CONNECT tunnel: every request is for this authority.
+  const Authority* unwrapped = nullptr;
 };
 
 // A value that an exchange reuses from request to request, for its strings keep their capacity.
 struct Route {
   const Upstream* upstream = nullptr;
-  TargetForm form = TargetForm::kAbsolute;
+  TargetForm form = TargetForm::kAuthority;  // kAuthority too while the target is not read
+  bool connect = false;           // a tunnel to `choice`; with `unwrap`, requests come inside it
+  bool unwrap = false;
+  bool catch_all = false;         // taken by an upstream's "*"
+  bool web_page = false;          // refused by the rules against web pages
   Destination::Choice choice;     // its views point at the authorities below or into the upstream
   std::string host_field;         // the Host that is sent
   std::string_view path;          // what is sent as the target, a view into the head

@@ -115,16 +115,18 @@ class AdminServer::Connection final : public ListNode<>, public DeferredDeletabl
     }
   }
 
-  bool is_own_host(std::string_view host) const {
+  bool is_public() const { return server_.scope_ == AdminScope::kPublic; }
+
+  bool is_own_host() const {
+    const Field* host = request_.fields.find(FieldId::kHost);
     Authority authority;
-    if (parse_authority(host, authority)) return false;
+    if (host == nullptr || parse_authority(host->value, authority)) return false;
     if (authority.port && *authority.port != server_.local_address().port()) return false;
     return authority.host == "localhost" || authority.host == server_.local_address().ip();
   }
 
   void serve() {
-    const Field* host = request_.fields.find(FieldId::kHost);
-    if (host == nullptr || !is_own_host(host->value)) {
+    if (!is_public() && !is_own_host()) {
       answer(421, kText, "Host must be the admin address itself or localhost\n");
     } else if (request_.fields.contains(FieldId::kOrigin)) {
       answer(403, kText, "requests of web pages (Origin) are refused\n");
@@ -148,10 +150,12 @@ class AdminServer::Connection final : public ListNode<>, public DeferredDeletabl
       answer(ready ? 200 : 503, kText, ready ? "ready\n" : why + "\n");
     } else if (path == "/metrics") {
       answer(200, kPrometheus, backend.metrics_text());
-    } else if (path == "/pools") {
+    } else if (path == "/pools" && !is_public()) {
       answer(200, kJson, backend.pools_json(query_value(target, "upstream")));
     } else {
-      answer(404, kText, "there is /livez, /readyz, /pools and /metrics\n");
+      answer(404, kText,
+             is_public() ? "there is /livez, /readyz and /metrics\n"
+                         : "there is /livez, /readyz, /pools and /metrics\n");
     }
   }
 
@@ -181,9 +185,10 @@ class AdminServer::Connection final : public ListNode<>, public DeferredDeletabl
   bool closed_ = false;
 };
 
-AdminServer::AdminServer(Loop& loop, int fd, AdminBackend& backend)
+AdminServer::AdminServer(Loop& loop, int fd, AdminBackend& backend, AdminScope scope)
     : loop_(loop),
       backend_(backend),
+      scope_(scope),
       listener_(loop, fd, Listener::OnAccepted::to<&AdminServer::on_accepted>(*this)),
       liveness_(loop.timers(), Delegate<void()>::to<&AdminServer::on_workers_silent>(*this)) {}
 

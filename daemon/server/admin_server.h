@@ -1,7 +1,9 @@
-// The admin address: GET /livez, /readyz, /pools and /metrics.
+// The admin addresses. The full one serves GET /livez, /readyz, /pools and /metrics; the public one,
+// for probes and Prometheus, all but /pools.
 //
-// A web page must not be able to ask through a browser: Host must be the address itself or
-// localhost, and a request that carries an Origin is refused. One request per connection.
+// A web page must not be able to ask through a browser: a request that carries an Origin is refused,
+// and the full address takes only the Host that is its own or localhost. The public one is asked
+// under whatever name or address others know it by. One request per connection.
 //
 // Owner: the Daemon. Thread: the control loop's. Ends with its open connections.
 #pragma once
@@ -26,18 +28,19 @@ class AdminBackend {
   virtual bool ready(std::string& why) = 0;
   virtual std::string pools_json(std::string_view upstream) = 0;
   virtual std::string metrics_text() = 0;
-  // Calls back once every worker's loop has turned; never when one hangs. A second call while one is
-  // under way replaces its callback.
+  // Calls back once every worker's loop has turned; never when one hangs.
   virtual void check_workers(Delegate<void()> on_all_alive) = 0;
 
  protected:
   ~AdminBackend() = default;
 };
 
+enum class AdminScope : std::uint8_t { kFull, kPublic };
+
 class AdminServer {
  public:
   // Takes the listening descriptor over.
-  AdminServer(Loop& loop, int fd, AdminBackend& backend);
+  AdminServer(Loop& loop, int fd, AdminBackend& backend, AdminScope scope);
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
   ~AdminServer();
@@ -56,6 +59,7 @@ class AdminServer {
 
   Loop& loop_;
   AdminBackend& backend_;
+  const AdminScope scope_;
   BlockPool blocks_;
   Listener listener_;
   IntrusiveList<Connection> connections_;

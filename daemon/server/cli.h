@@ -3,7 +3,7 @@
 
 namespace penstock {
 
-// Runs the program; the exit code (server/daemon.h, ExitCode).
+// Runs the program; the exit code (server/exit_code.h).
 int run_cli(int argc, char** argv);
 
 }  // namespace penstock

@@ -1,6 +1,5 @@
 #include "server/daemon.h"
 
-#include <netinet/in.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,7 +10,6 @@
 #include <random>
 
 #include "config/diff.h"
-#include "http/authority.h"
 #include "server/build_info.h"
 #include "server/pools_json.h"
 
@@ -43,13 +41,6 @@ std::uint32_t client_limit(const ClientSettings& settings) {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(half, 1, kMaxAutoClients));
 }
 
-SocketAddress parse_listen_address(const std::string& text) {
-  Authority authority;
-  if (parse_authority(text, authority)) return {};
-  const std::string host = authority.host == "localhost" ? "127.0.0.1" : authority.host;
-  return SocketAddress::from_ip(host, authority.port.value_or(0)).value_or(SocketAddress());
-}
-
 PoolPolicies pool_policies(const RoutingTable& table) {
   PoolPolicies policies;
   for (const Upstream& upstream : table.upstreams()) {
@@ -66,20 +57,6 @@ std::string random_pseudonym() {
   return text;
 }
 
-SocketAddress bound_address(int fd) {
-  sockaddr_storage address{};
-  socklen_t length = sizeof address;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
-  return SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&address), length);
-}
-
-const ListenerSettings* find_listener(const Config& config, const std::string& address) {
-  for (const ListenerSettings& listener : config.listeners) {
-    if (listener.address == address) return &listener;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 Daemon::Daemon(std::string config_path, LoadResult loaded)
@@ -87,15 +64,14 @@ Daemon::Daemon(std::string config_path, LoadResult loaded)
       loaded_(std::move(loaded)),
       log_(loaded_.config->log.level, loaded_.config->log.format),
       registry_(kWorkerCount),
+      service_manager_(loop_, log_,
+                       {Delegate<std::string()>::to<&Daemon::status_line>(*this),
+                        Delegate<void(Delegate<void()>)>::to<&Daemon::check_workers>(*this)}),
       grace_(loop_.timers(), Delegate<void()>::to<&Daemon::on_grace_over>(*this)) {}
-
-Daemon::~Daemon() {
-  for (const auto& [address, fd] : opened_) ::close(fd);
-}
 
 // Start
 
-int Daemon::run() {
+int Daemon::run(const OnListening& on_listening) {
   std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets without MSG_NOSIGNAL
   if (const int code = set_up(); code != kExitOk) return code;
   SignalWatcher reload_signal(loop_, SIGHUP, Delegate<void()>::to<&Daemon::reload>(*this));
@@ -104,10 +80,15 @@ int Daemon::run() {
   SignalWatcher interrupt_signal(loop_, SIGINT, Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
   for (const auto& worker : workers_) worker->start();
   state_ = State::kServing;
-  for (const auto& [address, local] : listening_) log_.info("listening", {{"address", local.to_string()}});
+  for (const ListeningSocket& socket : sockets_.all()) {
+    log_.info("listening", {{"address", socket.local.to_string()}});
+    if (on_listening) on_listening(socket.local);
+  }
   log_.info("penstock is ready", {{"version", version()}, {"config", loaded_.file}, {"pid", ::getpid()}});
+  service_manager_.ready();
   loop_.run();
   admin_.reset();
+  public_admin_.reset();
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
   log_.info("stopped", {{"exit_code", exit_code_}});
@@ -141,31 +122,40 @@ int Daemon::prepare_config() {
 }
 
 int Daemon::open_listeners() {
-  std::string why;
-  int code = kExitOk;
-  if (!open_new_listeners(*loaded_.config, opened_, why, code)) {
-    log_.error("cannot listen", {{"error", why}});
-    return code;
+  auto opened = sockets_.open_missing(*loaded_.config);
+  if (!opened) {
+    log_.error("cannot listen", {{"error", opened.error().why}});
+    return opened.error().exit_code;
   }
-  for (const auto& [address, fd] : opened_) listening_[address] = bound_address(fd);
+  sockets_.adopt(*std::move(opened));
+  for (const std::string& name : sockets_.unused_names(*loaded_.config)) {
+    log_.warning("a socket that systemd passed is not used: no listener has this address", {{"address", "systemd:" + name}});
+  }
   return kExitOk;
 }
 
 int Daemon::open_admin() {
+  if (const int code = open_admin_server(admin_, AdminScope::kFull); code != kExitOk) return code;
+  return open_admin_server(public_admin_, AdminScope::kPublic);
+}
+
+int Daemon::open_admin_server(std::unique_ptr<AdminServer>& server, AdminScope scope) {
   const AdminSettings& settings = loaded_.config->admin;
-  if (settings.address.empty()) return kExitOk;
-  auto fd = listen_tcp(parse_listen_address(settings.address));
+  const bool full = scope == AdminScope::kFull;
+  const std::string& address = full ? settings.address : settings.public_address;
+  if (address.empty()) return kExitOk;
+  auto fd = open_tcp(address);
   if (fd) {
-    admin_ = std::make_unique<AdminServer>(loop_, *fd, static_cast<AdminBackend&>(*this));
+    server = std::make_unique<AdminServer>(loop_, fd->release(), static_cast<AdminBackend&>(*this), scope);
     return kExitOk;
   }
-  const bool busy = fd.error().sys == EADDRINUSE;
-  if (busy && settings.address_is_default) {
-    log_.warning("the default admin address is in use: there is no admin server", {{"address", settings.address}});
+  const bool busy = fd.error().exit_code == kExitAddressInUse;
+  if (busy && full && settings.address_is_default) {
+    log_.warning("the default admin address is in use: there is no admin server", {{"address", address}});
     return kExitOk;
   }
-  log_.error("cannot listen for the admin server", {{"error", fd.error().detail}});
-  return busy ? kExitAddressInUse : kExitFailure;
+  log_.error("cannot listen for the admin server", {{"error", fd.error().why}});
+  return fd.error().exit_code;
 }
 
 int Daemon::create_workers() {
@@ -183,29 +173,18 @@ int Daemon::create_workers() {
   return kExitOk;
 }
 
-bool Daemon::open_new_listeners(const Config& next, std::map<std::string, int>& opened, std::string& why, int& code) {
-  for (const ListenerSettings& listener : next.listeners) {
-    if (listening_.contains(listener.address)) continue;
-    auto fd = listen_tcp(parse_listen_address(listener.address));
-    if (!fd) {
-      why = fd.error().detail;
-      code = fd.error().sys == EADDRINUSE ? kExitAddressInUse : kExitFailure;
-      return false;
-    }
-    opened[listener.address] = *fd;
-  }
-  return true;
-}
-
 void Daemon::hand_out_listeners(const Config& config) {
-  for (const auto& [address, fd] : opened_) workers_.front()->open_listener(fd, *find_listener(config, address));
-  opened_.clear();
+  for (ListeningSocket& socket : sockets_.all()) {
+    if (!socket.fd) continue;  // a worker has it already
+    workers_.front()->open_listener(socket.fd.release(), *find_listener(config, socket.address));
+  }
 }
 
 std::shared_ptr<const EgressPolicy> Daemon::make_egress(const Config& config) const {
   std::vector<SocketAddress> own;
-  for (const auto& [address, local] : listening_) own.push_back(local);
+  for (const ListeningSocket& socket : sockets_.all()) own.push_back(socket.local);
   if (admin_ != nullptr) own.push_back(admin_->local_address());
+  if (public_admin_ != nullptr) own.push_back(public_admin_->local_address());
   return std::make_shared<const EgressPolicy>(config.egress.deny, config.egress.allow, std::move(own));
 }
 
@@ -215,8 +194,10 @@ WorkerConfig Daemon::worker_config() const { return {table_, egress_}; }
 
 void Daemon::reload() {
   if (state_ != State::kServing) return;
+  service_manager_.reloading();
   std::string why;
   last_reload_successful_ = try_reload(why);
+  last_reload_error_ = why;
   if (last_reload_successful_) {
     last_reload_ = loop_.wall_now();
     ++revision_;
@@ -224,6 +205,7 @@ void Daemon::reload() {
   } else {
     log_.error("reload failed, the configuration in force stays", {{"error", why}});
   }
+  service_manager_.ready();
 }
 
 // Everything that can fail comes first; from apply() on nothing does.
@@ -239,18 +221,16 @@ bool Daemon::try_reload(std::string& why) {
     why = table.error();
     return false;
   }
-  int code = kExitOk;
-  if (!open_new_listeners(*next.config, opened_, why, code)) {
-    for (const auto& [address, fd] : opened_) ::close(fd);
-    opened_.clear();
+  auto opened = sockets_.open_missing(*next.config);
+  if (!opened) {
+    why = opened.error().why;
     return false;
   }
   if (auto configured = access_log_.configure(next.config->access_log); !configured) {
     why = configured.error();
-    for (const auto& [address, fd] : opened_) ::close(fd);
-    opened_.clear();
     return false;
   }
+  sockets_.adopt(*std::move(opened));
   apply(std::move(next), *std::move(table));
   return true;
 }
@@ -265,12 +245,8 @@ void Daemon::apply(LoadResult next, std::shared_ptr<const RoutingTable> table) {
   table_ = std::move(table);
   registry_.apply(pool_policies(*table_));
 
-  std::vector<std::string> vanished;
-  for (const auto& [address, local] : listening_) {
-    if (find_listener(config, address) == nullptr) vanished.push_back(address);
-  }
-  for (const std::string& address : vanished) listening_.erase(address);
-  for (const auto& [address, fd] : opened_) listening_[address] = bound_address(fd);
+  const std::vector<std::string> vanished = sockets_.remove_unnamed(config);
+  sockets_.change_access(*loaded_.config, config, log_);
   egress_ = make_egress(config);
 
   for (const auto& worker : workers_) {
@@ -307,8 +283,10 @@ void Daemon::begin_drain() {
   state_ = State::kDraining;
   const Duration grace = loaded_.config->shutdown.grace;
   log_.info("draining", {{"grace_ms", std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()}});
+  service_manager_.stopping(grace);
   grace_.arm(loop_.now() + grace);
   undrained_workers_ = workers_.size();
+  sockets_.clear();  // the files go before the workers close
   for (const auto& worker : workers_) worker->begin_drain([this] { on_worker_drained(); });
 }
 
@@ -352,6 +330,7 @@ std::string Daemon::metrics_text() {
     gauge.dialing += host.dialing;
     gauge.idle += host.idle;
     gauge.busy += host.busy;
+    gauge.upgraded += host.upgraded;
     gauge.waiting += host.waiting;
     gauge.oldest_wait = std::max(gauge.oldest_wait, host.oldest_wait);
   }
@@ -366,14 +345,26 @@ std::string Daemon::metrics_text() {
 }
 
 void Daemon::check_workers(Delegate<void()> on_all_alive) {
-  on_all_alive_ = on_all_alive;
-  silent_workers_ = workers_.size();
-  const std::uint64_t round = ++liveness_round_;
-  for (const auto& worker : workers_) worker->ping([this, round] { on_worker_alive(round); });
+  auto silent = std::make_shared<std::size_t>(workers_.size());  // counted on this thread alone
+  for (const auto& worker : workers_) {
+    worker->ping([silent, on_all_alive] {
+      if (--*silent == 0) on_all_alive();
+    });
+  }
 }
 
-void Daemon::on_worker_alive(std::uint64_t round) {
-  if (round == liveness_round_ && --silent_workers_ == 0) on_all_alive_();
+// What the service manager asks for
+
+std::string Daemon::status_line() {
+  std::size_t connections = 0;
+  for (const HostSnapshot& host : registry_.snapshot(loop_.now())) {
+    connections += host.dialing + host.idle + host.busy;
+  }
+  std::string line = state_ == State::kDraining ? "draining, " : "";
+  line += "revision " + std::to_string(revision_) + ", clients " + std::to_string(clients_.taken()) +
+          ", upstream connections " + std::to_string(connections);
+  if (!last_reload_error_.empty()) line += "; the last reload failed: " + last_reload_error_;
+  return line;
 }
 
 }  // namespace penstock

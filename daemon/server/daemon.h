@@ -6,6 +6,7 @@
 // Owner: run_daemon(). Thread: the main one. Ends after its workers were stopped.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,6 +21,9 @@
 #include "proxy/client_quota.h"
 #include "proxy/routing_table.h"
 #include "server/admin_server.h"
+#include "server/exit_code.h"
+#include "server/listening_sockets.h"
+#include "server/service_manager.h"
 #include "server/worker.h"
 #include "telemetry/access_log.h"
 #include "telemetry/metrics.h"
@@ -27,19 +31,18 @@
 
 namespace penstock {
 
-// Exit codes of the program (sysexits.h where it has one).
-enum ExitCode : int { kExitOk = 0, kExitFailure = 1, kExitUsage = 64, kExitAddressInUse = 69, kExitConfig = 78 };
-
 class Daemon final : private AdminBackend {
  public:
   // `config_path`: read again on SIGHUP; empty for the built-in default.
   Daemon(std::string config_path, LoadResult loaded);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
-  ~Daemon();
+
+  // Called once the daemon serves, for each listener with the address it is bound to.
+  using OnListening = std::function<void(const SocketAddress& local)>;
 
   // Serves until a signal ends it; the exit code.
-  int run();
+  int run(const OnListening& on_listening = {});
 
  private:
   enum class State : std::uint8_t { kStarting, kServing, kDraining, kStopped };
@@ -49,14 +52,13 @@ class Daemon final : private AdminBackend {
   int prepare_config();
   int open_listeners();
   int open_admin();
+  int open_admin_server(std::unique_ptr<AdminServer>& server, AdminScope scope);
   int create_workers();
 
   // Reload.
   void reload();
   bool try_reload(std::string& why);
   void apply(LoadResult next, std::shared_ptr<const RoutingTable> table);
-  // Binds what is not listened on yet into `opened`.
-  bool open_new_listeners(const Config& next, std::map<std::string, int>& opened, std::string& why, int& code);
   void hand_out_listeners(const Config& config);
   std::shared_ptr<const EgressPolicy> make_egress(const Config& config) const;
   WorkerConfig worker_config() const;
@@ -74,12 +76,15 @@ class Daemon final : private AdminBackend {
   std::string pools_json(std::string_view upstream) override;
   std::string metrics_text() override;
   void check_workers(Delegate<void()> on_all_alive) override;
-  void on_worker_alive(std::uint64_t round);
+
+  // What the service manager asks for.
+  std::string status_line();
 
   const std::string config_path_;
   LoadResult loaded_;
   std::uint64_t revision_ = 1;
   bool last_reload_successful_ = true;
+  std::string last_reload_error_;  // of the last reload, if that failed
   WallTime last_reload_{};
 
   Log log_;
@@ -91,16 +96,14 @@ class Daemon final : private AdminBackend {
   PoolRegistry registry_;
   std::shared_ptr<const RoutingTable> table_;
   std::shared_ptr<const EgressPolicy> egress_;
-  std::map<std::string, SocketAddress> listening_;  // by address as configured
-  std::map<std::string, int> opened_;               // sockets not handed to a worker yet
+  ListeningSockets sockets_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<AdminServer> public_admin_;
+  ServiceManager service_manager_;
   Deadline grace_;
   State state_ = State::kStarting;
   std::size_t undrained_workers_ = 0;
-  std::size_t silent_workers_ = 0;
-  std::uint64_t liveness_round_ = 0;
-  Delegate<void()> on_all_alive_;
   int exit_code_ = kExitOk;
 };
 

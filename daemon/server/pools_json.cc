@@ -89,6 +89,7 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   write_count(json, "dialing", host.dialing);
   write_count(json, "idle", host.idle);
   write_count(json, "busy", host.busy);
+  write_count(json, "upgraded", host.upgraded);
   json.close('}');
   write_count(json, "waiting", host.waiting);
   write_count(json, "oldest_wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(host.oldest_wait).count());

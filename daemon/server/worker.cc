@@ -16,10 +16,22 @@ struct Worker::Door {
         endpoint(std::make_shared<Endpoint>(Endpoint{.settings = settings,
                                                      .local = listener.local_address(),
                                                      .name = settings.address,
-                                                     .metrics = &owner.metrics_.listener(settings.address)})) {}
+                                                     .metrics = &owner.metrics_.listener(settings.address),
+                                                     .filter = filter_of(settings)})) {}
+
+  static ClientFilter filter_of(const ListenerSettings& settings) {
+    return {settings.allow_uids, settings.allow_clients};
+  }
 
   void on_accepted(int fd, const SocketAddress& peer) {
-    worker.proxy_->accept(std::make_unique<TcpStream>(worker.loop_, fd), endpoint, peer);
+    worker.proxy_->accept(std::make_unique<TcpStream>(worker.loop_, fd), endpoint,
+                           identify_peer(fd, peer));
+  }
+  // Open connections share the endpoint.
+  void update(const ListenerSettings& settings) {
+    endpoint->settings = settings;
+    endpoint->filter = filter_of(settings);
+    worker.proxy_->on_filter_changed(*endpoint);
   }
   void on_accept_error(int sys) {
     endpoint->metrics->rejected[RejectReason::kFileDescriptors].add();
@@ -113,22 +125,26 @@ void Worker::on_control(Done done) {
 }
 
 void Worker::open_listener(int fd, const ListenerSettings& settings) {
-  post(loop_, [this, fd, settings] { doors_[settings.address] = std::make_unique<Door>(*this, fd, settings); });
+  post(loop_, [this, fd, settings] { doors_.emplace(settings.address, std::make_unique<Door>(*this, fd, settings)); });
 }
 
 void Worker::update_listener(const ListenerSettings& settings) {
-  post(loop_, [this, settings] {
-    if (const auto it = doors_.find(settings.address); it != doors_.end()) it->second->endpoint->settings = settings;
-  });
+  post(loop_, [this, settings] { update_doors(settings); });
+}
+
+void Worker::update_doors(const ListenerSettings& settings) {
+  const auto [begin, end] = doors_.equal_range(settings.address);
+  for (auto it = begin; it != end; ++it) it->second->update(settings);
 }
 
 void Worker::close_listener(const std::string& address) {
-  post(loop_, [this, address] {
-    const auto it = doors_.find(address);
-    if (it == doors_.end()) return;
-    it->second->listener.drain_and_close();
-    doors_.erase(it);
-  });
+  post(loop_, [this, address] { close_doors(address); });
+}
+
+void Worker::close_doors(const std::string& address) {
+  const auto [begin, end] = doors_.equal_range(address);
+  for (auto it = begin; it != end; ++it) it->second->listener.drain_and_close();
+  doors_.erase(begin, end);
 }
 
 void Worker::reconfigure(const WorkerConfig& config, Done done) {

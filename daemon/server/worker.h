@@ -58,7 +58,7 @@ class Worker {
   void start();
   void stop();
 
-  // Takes the listening descriptor over and accepts from it.
+  // Takes the listening descriptor over and accepts from it. An address may have several.
   void open_listener(int fd, const ListenerSettings& settings);
   void update_listener(const ListenerSettings& settings);
   // Accepts what is queued, then closes.
@@ -81,6 +81,8 @@ class Worker {
 
   void run();
   void apply(const WorkerConfig& config);
+  void update_doors(const ListenerSettings& settings);
+  void close_doors(const std::string& address);
   void on_drained();
   void shut_down();
   void on_control(Done done);
@@ -97,7 +99,7 @@ class Worker {
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<AccessLogWriter> access_log_;
   std::unique_ptr<Proxy> proxy_;
-  std::map<std::string, std::unique_ptr<Door>> doors_;  // by address
+  std::multimap<std::string, std::unique_ptr<Door>> doors_;  // by address
   Done drained_;
   std::thread thread_;
 };

@@ -53,7 +53,7 @@ def test_version_names_the_libraries():
 def test_help_names_the_commands():
     done = run("--help")
     assert done.returncode == OK
-    for command in ("run", "check", "explain", "schema"):
+    for command in ("run", "check", "explain", "schema", "env", "probe", "doctor"):
         assert re.search(rf"^\s+{command}\b", done.stdout, re.MULTILINE), done.stdout
 
 

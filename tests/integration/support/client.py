@@ -9,15 +9,19 @@ from .waiting import TIME_FACTOR
 
 
 class Client:
-    """One TCP connection to the proxy (or to an origin)."""
+    """One connection to the proxy (or to an origin): to a TCP port, or to the path of a unix socket."""
 
-    def __init__(self, port, receive_buffer=None, seconds=30):
-        self.sock = socket.socket()
+    def __init__(self, port, receive_buffer=None, seconds=30, source=None):
+        is_path = not isinstance(port, int)
+        self.sock = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
+        if source:
+            self.sock.bind((source, 0))
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(seconds * TIME_FACTOR)
-        self.sock.connect(("127.0.0.1", port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.connect(str(port) if is_path else ("127.0.0.1", port))
+        if not is_path:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = Reader(lambda: self.sock.recv(1 << 18))
 
     def __enter__(self):

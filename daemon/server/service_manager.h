@@ -1,0 +1,59 @@
+// What the service manager (systemd, or whoever set $NOTIFY_SOCKET) is told: that we are ready,
+// that we reload or stop, a line of status for `systemctl status`, and that we are alive.
+//
+// The watchdog ($WATCHDOG_USEC) is fed at half its interval, each time only after every worker's
+// loop has turned: whether a worker hangs or the control loop, the manager hears nothing and
+// restarts us. Without $NOTIFY_SOCKET every call does nothing.
+//
+// Owner: the Daemon. Thread: the control loop's. Ends without a word.
+#pragma once
+
+#include <string>
+
+#include "base/delegate.h"
+#include "base/time.h"
+#include "event/timer_wheel.h"
+
+namespace penstock {
+
+class Log;
+class Loop;
+
+class ServiceManager {
+ public:
+  // What it asks of the daemon.
+  struct Questions {
+    Delegate<std::string()> status;  // one line
+    // Calls back once every worker's loop has turned; never when one hangs.
+    Delegate<void(Delegate<void()>)> check_workers;
+  };
+  ServiceManager(Loop& loop, Log& log, const Questions& questions);
+  ServiceManager(const ServiceManager&) = delete;
+  ServiceManager& operator=(const ServiceManager&) = delete;
+
+  // Requests are served: at the start, and again after each reload, however it went.
+  void ready();
+  void reloading();
+  // The manager is asked for `grace` and some time more, whatever its own limit is.
+  void stopping(Duration grace);
+
+ private:
+  void send(const std::string& lines);
+  void send_with_status(const std::string& lines);
+  void start_watchdog();
+  void on_watchdog_due();
+  void on_workers_alive();
+  void on_status_due();
+
+  Loop& loop_;  // borrowed, like the log and what answers the questions: outlive us
+  Log& log_;
+  const Questions questions_;
+  const bool listening_;   // there is somebody to tell
+  Duration feed_every_{};  // zero: no watchdog
+  Deadline watchdog_;
+  Deadline status_;
+  std::string last_status_;
+  bool waits_for_workers_ = false;
+};
+
+}  // namespace penstock
