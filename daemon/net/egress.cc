@@ -1,6 +1,7 @@
 #include "net/egress.h"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +10,7 @@
 #include <span>
 
 #include "net/address_rules.h"
+#include "net/unique_fd.h"
 
 namespace penstock {
 
@@ -68,8 +70,7 @@ class Readings {
 };
 
 bool is_unspecified(const SocketAddress& address) {
-  static const std::vector<Cidr> kUnspecified = {*Cidr::parse("0.0.0.0"),
-                                                 *Cidr::parse("::")};
+  static const std::vector<Cidr> kUnspecified = {*Cidr::parse("0.0.0.0"), *Cidr::parse("::")};
   return matches_any(kUnspecified, address);
 }
 
@@ -78,10 +79,24 @@ bool is_loopback(const SocketAddress& address) {
   return matches_any(kLoopback, address);
 }
 
+// Whether it is an address of this machine now: towards one of those the kernel takes the same
+// address as the source. Connecting a datagram socket sends nothing.
+bool is_of_this_machine(const SocketAddress& address) {
+  const UniqueFd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd || ::connect(fd.get(), address.data(), address.length()) != 0) return false;
+  sockaddr_storage source{};
+  socklen_t length = sizeof(source);
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&source), &length) != 0) return false;
+  return SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&source), length).ip() ==
+         address.ip();
+}
+
 // Linux connects to the unspecified address as to the loopback one.
 bool reaches(const SocketAddress& address, const SocketAddress& own) {
   if (address.port() != own.port()) return false;
-  if (is_unspecified(own)) return is_loopback(address) || is_unspecified(address);
+  if (is_unspecified(own)) {
+    return is_loopback(address) || is_unspecified(address) || is_of_this_machine(address);
+  }
   return address == own || (is_unspecified(address) && is_loopback(own));
 }
 

@@ -17,7 +17,8 @@ class EgressPolicy {
  public:
   // `deny` and `allow` hold names (link_local, metadata, loopback, private, unspecified, any) or
   // CIDRs, valid already (is_rule()). `own` are the addresses we listen on, admin's too, matched
-  // with the port; an unspecified one (0.0.0.0) stands for every loopback address. IPv4 addresses
+  // with the port; an unspecified one (0.0.0.0) stands for every address that this machine has when
+  // it is dialled (the kernel is asked, only where the port is the same). IPv4 addresses
   // inside IPv6 ones (mapped, compatible, NAT64, 6to4) are judged as well as the whole.
   EgressPolicy(const std::vector<std::string>& deny, const std::vector<std::string>& allow,
                std::vector<SocketAddress> own);

@@ -168,7 +168,7 @@ struct PoolGauge {
   std::uint64_t idle = 0;
   std::uint64_t busy = 0;
   std::uint64_t upgraded = 0;  // tunnels
-  std::uint64_t limit = 0;  // pool.max_connections, which holds for each host
+  std::uint64_t limit = 0;     // pool.max_connections, which holds for each host
   std::uint64_t waiting = 0;
   Duration oldest_wait{};  // of any host
 };

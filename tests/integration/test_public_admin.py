@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support.client import Client
-from support.penstock import BINARY, assert_failed, free_ports
+from support.penstock import BINARY, assert_failed, free_ports, proxy_status
 from support.scripted_origin import answering
 from support.waiting import TIME_FACTOR
 
@@ -77,11 +77,24 @@ def test_both_addresses_hear_of_the_workers(public):
         assert (first.response().status, second.response().status) == (200, 200)
 
 
-def test_the_proxy_does_not_proxy_to_it(stack):
-    origin = stack.origin()
-    proxy, port = start(stack, stack.to(origin), {"name": "any", "hosts": ["*"], "scheme": "http"}, host="0.0.0.0",
-                        egress={"deny": []})
-    assert_failed(proxy.fetch(f"http://127.0.0.1:{port}/metrics"), 502, "proxy_loop_detected")
+def address_towards(elsewhere):
+    """This machine's own address on the way there; loopback where there is no way."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        reached = sock.connect_ex((elsewhere, 9)) == 0
+        return sock.getsockname()[0] if reached else "127.0.0.1"
+
+
+def test_the_proxy_does_not_proxy_to_it_by_any_address_of_the_machine(stack):
+    proxy, port = start(stack, {"name": "any", "hosts": ["*"], "scheme": "http"}, host="0.0.0.0", egress={"deny": []})
+    for host in ("127.0.0.1", "127.0.0.9", "0.0.0.0", address_towards("192.0.2.77")):
+        assert_failed(proxy.fetch(f"http://{host}:{port}/metrics"), 502, "proxy_loop_detected")
+
+
+def test_the_same_port_of_another_machine_is_not_ours(stack):
+    proxy, port = start(stack, {"name": "any", "hosts": ["*"], "scheme": "http", "timeouts": {"connect": "50ms"}},
+                        host="0.0.0.0")
+    response = proxy.fetch(f"http://203.0.113.1:{port}/")
+    assert proxy_status(response)["error"] != "proxy_loop_detected"
 
 
 def test_a_busy_public_address_exits_69(tmp_path):
