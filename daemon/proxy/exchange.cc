@@ -204,7 +204,12 @@ void Exchange::use(Lease lease) {
     answer_connect();
     return;
   }
-  if (worth_a_look() && !lease_->looks_alive() && try_again(CloseReason::kPeerClosedIdle)) return;
+  if (worth_a_look() && !lease_->looks_alive()) {
+    if (!try_again(CloseReason::kPeerClosedIdle)) {
+      fail({.code = ErrorCode::kConnectionTerminated, .detail = "the idle connection turned out dead"});
+    }
+    return;
+  }
   lease_->stream().set_handler(this);
   start_request();
 }
