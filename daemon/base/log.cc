@@ -18,19 +18,27 @@ constexpr std::size_t kMaxRememberedCauses = 1024;
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kTrace: return spdlog::level::trace;
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kOff: return spdlog::level::off;
+    case LogLevel::kTrace:
+      return spdlog::level::trace;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      return spdlog::level::off;
   }
   return spdlog::level::info;
 }
 
 using Line = fmt::memory_buffer;
 
-void append(Line& line, std::string_view text) { line.append(text.data(), text.data() + text.size()); }
+void append(Line& line, std::string_view text) {
+  line.append(text.data(), text.data() + text.size());
+}
 
 void append_json_string(Line& line, std::string_view text) {
   line.push_back('"');
@@ -121,10 +129,12 @@ Log::~Log() = default;
 void Log::set_level(LogLevel level) { impl_->logger.set_level(to_spdlog(level)); }
 
 void Log::set_format(LogFormat format) {
-  impl_->json = format == LogFormat::kJson || (format == LogFormat::kAuto && isatty(STDERR_FILENO) == 0);
+  impl_->json =
+      format == LogFormat::kJson || (format == LogFormat::kAuto && isatty(STDERR_FILENO) == 0);
   if (impl_->json) {
     impl_->logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
-        R"({"ts":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l","message":%v})", spdlog::pattern_time_type::utc));
+        R"({"ts":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l","message":%v})",
+        spdlog::pattern_time_type::utc));
   } else {
     impl_->logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
         "%H:%M:%S.%e %^%l%$ %v", spdlog::pattern_time_type::local));

@@ -29,8 +29,8 @@ struct LogField {
   LogField(std::string_view k, const char* v) : key(k), value(std::string_view(v)) {}
   LogField(std::string_view k, const std::string& v) : key(k), value(std::string_view(v)) {}
   template <typename Int>
-    requires std::is_integral_v<Int>
-  LogField(std::string_view k, Int v) : key(k), value(static_cast<std::int64_t>(v)) {}
+  requires std::is_integral_v<Int> LogField(std::string_view k, Int v)
+      : key(k), value(static_cast<std::int64_t>(v)) {}
   LogField(std::string_view k, double v) : key(k), value(v) {}
 };
 using LogFields = std::initializer_list<LogField>;
@@ -48,10 +48,18 @@ class Log {
   bool enabled(LogLevel level) const;
 
   void write(LogLevel level, std::string_view message, LogFields fields = {});
-  void debug(std::string_view message, LogFields fields = {}) { write(LogLevel::kDebug, message, fields); }
-  void info(std::string_view message, LogFields fields = {}) { write(LogLevel::kInfo, message, fields); }
-  void warning(std::string_view message, LogFields fields = {}) { write(LogLevel::kWarning, message, fields); }
-  void error(std::string_view message, LogFields fields = {}) { write(LogLevel::kError, message, fields); }
+  void debug(std::string_view message, LogFields fields = {}) {
+    write(LogLevel::kDebug, message, fields);
+  }
+  void info(std::string_view message, LogFields fields = {}) {
+    write(LogLevel::kInfo, message, fields);
+  }
+  void warning(std::string_view message, LogFields fields = {}) {
+    write(LogLevel::kWarning, message, fields);
+  }
+  void error(std::string_view message, LogFields fields = {}) {
+    write(LogLevel::kError, message, fields);
+  }
 
   // As write(), at most once in ten seconds per (message, subject); the next line that is written
   // carries how many were not ("suppressed"). `subject` is an upstream's or a listener's name.

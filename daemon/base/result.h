@@ -20,7 +20,8 @@ Unexpected(E) -> Unexpected<E>;
 template <typename T, typename E = Error>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: converts, as std::expected
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: converts, as std::expected
   Result(Unexpected<E> error) : state_(std::in_place_index<1>, std::move(error.value)) {}  // NOLINT
 
   bool has_value() const { return state_.index() == 0; }

@@ -66,7 +66,8 @@ std::string range_text(const KeyRow& row) {
 std::string allowed_without_nothing(const KeyRow& row) {
   switch (row.type) {
     case ValueType::kDuration:
-      return (row.zero_allowed ? "0, or " : "") + format_duration(kShortestDuration) + " to " + format_duration(kLongestDuration);
+      return (row.zero_allowed ? "0, or " : "") + format_duration(kShortestDuration) + " to " +
+             format_duration(kLongestDuration);
     case ValueType::kSize:
     case ValueType::kCount:
       return range_text(row);

@@ -105,14 +105,15 @@ struct TimeoutSettings {
   Limit response_header = std::chrono::minutes(5);
   Limit body_stall = std::chrono::minutes(5);
   Limit total;
-  Limit expect_continue = std::chrono::seconds(1);  // zero: sent at once; off: the app waits for the upstream
+  Limit expect_continue =
+      std::chrono::seconds(1);  // zero: sent at once; off: the app waits for the upstream
   Limit tunnel_idle = std::chrono::hours(1);
 };
 
 struct RetrySettings {
-  std::uint32_t attempts = 1;            // tries after the first, on a reused connection that turned out dead
-  std::uint64_t buffer = 64 * 1024;      // bytes of a request's body kept for another try
-  double budget_ratio = 0.2;             // of the upstream's requests
+  std::uint32_t attempts = 1;  // tries after the first, on a reused connection that turned out dead
+  std::uint64_t buffer = 64 * 1024;  // bytes of a request's body kept for another try
+  double budget_ratio = 0.2;         // of the upstream's requests
   std::uint32_t budget_min_per_second = 3;
 };
 

@@ -15,13 +15,13 @@ namespace penstock {
 
 struct RequestRewrite {
   std::string_view
-      path_and_query{};     // after the slash question is settled: starts with '/' or is "*"
-  bool add_slash = false;   // write a '/' before path_and_query
-  std::string_view host{};  // value of the Host field, which is written first
-  std::string_view via{};   // our pseudonym; empty: no Via
-  BodyFraming framing{};    // kNone, kLength or kChunked
-  bool close = false;       // Connection: close
-  std::string_view upgrade{};    // protocols to offer in Upgrade; empty: none (RFC 9110 section 7.8)
+      path_and_query{};        // after the slash question is settled: starts with '/' or is "*"
+  bool add_slash = false;      // write a '/' before path_and_query
+  std::string_view host{};     // value of the Host field, which is written first
+  std::string_view via{};      // our pseudonym; empty: no Via
+  BodyFraming framing{};       // kNone, kLength or kChunked
+  bool close = false;          // Connection: close
+  std::string_view upgrade{};  // protocols to offer in Upgrade; empty: none (RFC 9110 section 7.8)
   bool expect_continue = false;  // Expect: 100-continue
 };
 
@@ -32,7 +32,7 @@ struct ResponseRewrite {
   bool keep_alive = true;          // false: Connection: close
   std::uint32_t keep_alive_seconds = 0;  // advertised in Keep-Alive when not 0 and keep_alive
   std::string_view via{};
-  std::string_view date{};  // added when the response has none (RFC 9110 section 6.6.1)
+  std::string_view date{};     // added when the response has none (RFC 9110 section 6.6.1)
   std::string_view upgrade{};  // of a 101: the protocol switched to
 };
 

@@ -19,12 +19,12 @@ class TlsClientContext;
 // Everything that decides what a connection is: two connections dialled from equal targets are
 // interchangeable. Immutable; shared by the flavor, its connections and its dials.
 struct DialTarget {
-  std::string host{};         // resolved, unless an IP literal (without brackets)
+  std::string host{};  // resolved, unless an IP literal (without brackets)
   std::uint16_t port = 0;
-  std::string unix_path{};    // dialled instead of host:port when not empty
+  std::string unix_path{};                        // dialled instead of host:port when not empty
   std::shared_ptr<const TlsClientContext> tls{};  // null: plaintext
-  std::string server_name{};  // SNI (when a name) and the name or address that is verified
-  std::uint16_t authority_port = 0;             // with server_name, the key of kept TLS sessions
+  std::string server_name{};         // SNI (when a name) and the name or address that is verified
+  std::uint16_t authority_port = 0;  // with server_name, the key of kept TLS sessions
   std::optional<Duration> tcp_keepalive{};
 };
 

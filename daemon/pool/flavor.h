@@ -2,8 +2,9 @@
 // interchangeable, two of different flavors never are.
 //
 //   http://api.example/ , https://api.example/      one flavor: both end as TLS to api.example:443
-//   http://svc:8080/ with `scheme: same`             plaintext: another flavor than https://svc:8080/
-//   the same host after a reload changed ca_file     another identity: the old connections retire
+//   http://svc:8080/ with `scheme: same`             plaintext: another flavor than
+//   https://svc:8080/ the same host after a reload changed ca_file     another identity: the old
+//   connections retire
 //
 // Immutable, shared by the host's connections, dials and waiters.
 #pragma once

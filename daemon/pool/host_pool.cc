@@ -17,17 +17,20 @@ HostLimits host_limits(const PoolSettings& settings) {
 }
 
 HostPool::Sweep::Sweep(HostPool& pool, WorkerPool& owner)
-    : host(pool), worker(owner), deadline(owner.timers(), Delegate<void()>::to<&Sweep::on_due>(*this)) {}
+    : host(pool),
+      worker(owner),
+      deadline(owner.timers(), Delegate<void()>::to<&Sweep::on_due>(*this)) {}
 
-HostPool::HostPool(HostKey key, const HostLimits& limits, std::uint64_t identity, std::size_t worker_count)
+HostPool::HostPool(HostKey key, const HostLimits& limits, std::uint64_t identity,
+                   std::size_t worker_count)
     : key_(std::move(key)), limits_(limits), identity_(identity), slots_(worker_count) {}
 
 HostPool::~HostPool() { assert(unused()); }
 
 // Acquire
 
-AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor, const DialLimits& dial_limits,
-                                AcquireHandler& handler) {
+AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
+                                 const DialLimits& dial_limits, AcquireHandler& handler) {
   Next next;
   std::unique_ptr<Waiter> waiter;
   {
@@ -41,8 +44,8 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor, co
       slot.metrics->acquires[AcquireResult::kIdle].add();
       return Lease(*connection);
     }
-    // What is idle here is of another flavor: its permit serves this request better. Above a lowered
-    // limit its end would free none.
+    // What is idle here is of another flavor: its permit serves this request better. Above a
+    // lowered limit its end would free none.
     UpstreamConnection* spare = find_spare(slot, *flavor);
     if (spare == nullptr && permits_ == limits_.max_connections && !slot.idle.empty()) {
       end(slot.idle.back(), CloseReason::kEvicted, next);
@@ -133,7 +136,8 @@ Waiting HostPool::redial(UpstreamConnection& failed, CloseReason reason, const D
     const std::lock_guard lock(mutex_);
     Slot& slot = slot_of(worker);
     // Ahead of the queue, and no younger than what it stands before: the lists are in order of age.
-    const MonotonicTime since = slot.paired.empty() ? worker.now() : std::min(worker.now(), slot.paired.front().since_);
+    const MonotonicTime since =
+        slot.paired.empty() ? worker.now() : std::min(worker.now(), slot.paired.front().since_);
     waiter = std::make_unique<Waiter>(*this, worker, failed.flavor_, limits, handler, since);
     waiter->wants_new_ = true;
     waiter->state_ = WaiterState::kPaired;
@@ -155,7 +159,8 @@ void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
   for (auto it = slot.idle.begin(); it != slot.idle.end();) {
     UpstreamConnection& idle = *it;
     ++it;
-    if (idle.created_ <= failed.created_ && idle.address_ == failed.address_) end(idle, CloseReason::kError, next);
+    if (idle.created_ <= failed.created_ && idle.address_ == failed.address_)
+      end(idle, CloseReason::kError, next);
   }
 }
 
@@ -170,7 +175,8 @@ std::optional<CloseReason> HostPool::unfit(const UpstreamConnection& connection)
 // A connection that came back or was just dialled: to a waiter, to the idle ones, or to its end.
 void HostPool::place(UpstreamConnection& connection, Next& next) {
   std::optional<CloseReason> reason = unfit(connection);
-  const bool fresh = connection.requests_ == 0;  // its dial was begun for somebody: that one is served
+  const bool fresh =
+      connection.requests_ == 0;  // its dial was begun for somebody: that one is served
   Slot& slot = slot_of(connection.worker_);
   if (!reason || fresh) {
     if (Waiter* waiter = first_waiter(slot, connection)) {
@@ -254,7 +260,8 @@ void HostPool::trim(WorkerPool& worker) {
     while (!kept.empty()) {
       UpstreamConnection& connection = kept.back();  // the oldest first
       std::optional<CloseReason> reason = unfit(connection);
-      if (!reason && (idle_count_ > limits_.max_idle || !limits_.reuse)) reason = CloseReason::kTrimmed;
+      if (!reason && (idle_count_ > limits_.max_idle || !limits_.reuse))
+        reason = CloseReason::kTrimmed;
       if (reason) {
         end(connection, *reason, next);
       } else {
@@ -314,15 +321,27 @@ HostPool::Slot& HostPool::slot_of(WorkerPool& worker) {
 void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
   connection.unlink();
   switch (connection.state_) {
-    case ConnectionState::kDialing: --dialing_count_; break;
-    case ConnectionState::kIdle: --idle_count_; break;
-    case ConnectionState::kBusy: --busy_count_; break;
-    case ConnectionState::kTunnel: --tunnel_count_; break;
-    case ConnectionState::kClosed: assert(false); break;
+    case ConnectionState::kDialing:
+      --dialing_count_;
+      break;
+    case ConnectionState::kIdle:
+      --idle_count_;
+      break;
+    case ConnectionState::kBusy:
+      --busy_count_;
+      break;
+    case ConnectionState::kTunnel:
+      --tunnel_count_;
+      break;
+    case ConnectionState::kClosed:
+      assert(false);
+      break;
   }
   connection.state_ = state;
   switch (state) {
-    case ConnectionState::kDialing: assert(false); break;
+    case ConnectionState::kDialing:
+      assert(false);
+      break;
     case ConnectionState::kIdle: {
       ++idle_count_;
       Slot& slot = slot_of(connection.worker_);
@@ -386,7 +405,8 @@ HostSnapshot HostPool::snapshot(MonotonicTime now) const {
   snapshot.upgraded = tunnel_count_;
   snapshot.waiting = queued_count_;
   for (const Slot& slot : slots_) {
-    if (!slot.queued.empty()) snapshot.oldest_wait = std::max(snapshot.oldest_wait, now - slot.queued.front().since_);
+    if (!slot.queued.empty())
+      snapshot.oldest_wait = std::max(snapshot.oldest_wait, now - slot.queued.front().since_);
   }
   return snapshot;
 }

@@ -1,9 +1,9 @@
 // The connections to one (upstream, host, port): who may have one, who waits, who dials.
 //
-// Shared by all workers. One permit stands for one connection that is dialling, idle, busy or a tunnel, or
-// for a permission to dial that is on its way to a worker; permits never exceed `max_connections`.
-// The mutex is taken once per acquire and once per release and never held across a system call, a
-// callback or a post: what is to be done is collected under it and done after it.
+// Shared by all workers. One permit stands for one connection that is dialling, idle, busy or a
+// tunnel, or for a permission to dial that is on its way to a worker; permits never exceed
+// `max_connections`. The mutex is taken once per acquire and once per release and never held across
+// a system call, a callback or a post: what is to be done is collected under it and done after it.
 //
 // Lists, and when one moves:
 //   dialing   per worker, dials with a waiter; until they succeed (idle or busy) or fail (closed)
@@ -14,8 +14,8 @@
 //   queued    per worker, waiters without a dial, oldest first
 //   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
 //
-// Owner: PoolRegistry, and each WorkerPool that caches it. Thread: any, but a slot's connections and
-// waiters are touched by their own worker only. Ends empty (asserted), after it was retired.
+// Owner: PoolRegistry, and each WorkerPool that caches it. Thread: any, but a slot's connections
+// and waiters are touched by their own worker only. Ends empty (asserted), after it was retired.
 #pragma once
 
 #include <array>
@@ -90,7 +90,7 @@ class HostPool {
   const HostKey& key() const { return key_; }
 
   [[nodiscard]] AcquireOutcome acquire(WorkerPool& worker, const FlavorRef& flavor,
-                                      const DialLimits& dial_limits, AcquireHandler& handler);
+                                       const DialLimits& dial_limits, AcquireHandler& handler);
 
   // The limits and the identity of a new configuration; each worker's trim() must follow.
   void set_limits(const HostLimits& limits, std::uint64_t identity);
@@ -100,8 +100,8 @@ class HostPool {
   // Ends what this worker has here: idle connections and dials close. Its exchanges are gone.
   void detach(WorkerPool& worker);
 
-  // True when nothing was held or waited for during `unused_for`, or was found so earlier: from then
-  // on every acquire() answers Retired.
+  // True when nothing was held or waited for during `unused_for`, or was found so earlier: from
+  // then on every acquire() answers Retired.
   bool retire_if_unused(MonotonicTime now, Duration unused_for);
 
   HostSnapshot snapshot(MonotonicTime now) const;
@@ -140,7 +140,7 @@ class HostPool {
   struct Next {
     Waiter* deliver_to = nullptr;
     UpstreamConnection* deliver = nullptr;
-    std::vector<Waiter*> repaired;           // were given a dial that is under way: to be told its phase
+    std::vector<Waiter*> repaired;  // were given a dial that is under way: to be told its phase
     std::vector<UpstreamConnection*> dials;  // to start
     std::vector<WorkerPool*> grants;         // permissions to dial, to post
     std::vector<UpstreamConnection*> ended;  // closed in the books: their streams close now
@@ -170,7 +170,8 @@ class HostPool {
   void carry_out(Next& next);
   void release(UpstreamConnection& connection);
   void become_tunnel(UpstreamConnection& connection);
-  Waiting redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits, AcquireHandler& handler);
+  Waiting redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits,
+                 AcquireHandler& handler);
   void close(UpstreamConnection& connection, CloseReason reason);
   void cancel(Waiter& waiter);
   void on_dialed(UpstreamConnection& connection);

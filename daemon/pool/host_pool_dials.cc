@@ -73,7 +73,8 @@ HostPool::Slot* HostPool::neediest_slot() {
   Slot* neediest = nullptr;
   for (Slot& slot : slots_) {
     if (slot.queued_count <= slot.grants_on_their_way) continue;
-    if (neediest == nullptr || slot.queued.front().since_ < neediest->queued.front().since_) neediest = &slot;
+    if (neediest == nullptr || slot.queued.front().since_ < neediest->queued.front().since_)
+      neediest = &slot;
   }
   return neediest;
 }
@@ -137,7 +138,9 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
     ++totals_.opened;
     slot.metrics->connections_opened.add();
     if (connection.flavor_->tls) {
-      (connection.tls_resumed_ ? slot.metrics->tls_resumed_handshakes : slot.metrics->tls_full_handshakes).add();
+      (connection.tls_resumed_ ? slot.metrics->tls_resumed_handshakes
+                               : slot.metrics->tls_full_handshakes)
+          .add();
     }
     if (Waiter* paired = std::exchange(connection.waiter_, nullptr)) {
       paired->dial_ = nullptr;
@@ -171,7 +174,8 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
     if (busy_count_ == 0 && idle_count_ == 0 && tunnel_count_ == 0) {
       take_waiters_before(own, connection.created_, failing);
       for (Slot& slot : slots_) {
-        if (&slot != &own && !(slot.queued.empty() && slot.paired.empty())) others.push_back(slot.worker);
+        if (&slot != &own && !(slot.queued.empty() && slot.paired.empty()))
+          others.push_back(slot.worker);
       }
     }
     use_permits(connection.worker_, next);

@@ -43,7 +43,8 @@ class Lease {
   // The connection, used before, turned out dead: it is closed and its permit becomes that of a new
   // dial for this handler, ahead of the queue. Idle connections to the same address that are no
   // younger close with it.
-  [[nodiscard]] Waiting redial(CloseReason reason, const DialLimits& limits, AcquireHandler& handler);
+  [[nodiscard]] Waiting redial(CloseReason reason, const DialLimits& limits,
+                               AcquireHandler& handler);
 
  private:
   void drop() {

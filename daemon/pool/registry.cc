@@ -40,7 +40,11 @@ std::vector<HostSnapshot> PoolRegistry::snapshot(MonotonicTime now) const {
 PoolPolicy PoolRegistry::policy_of(std::string_view upstream) const {
   const auto it = policies_.find(upstream);
   if (it != policies_.end()) return it->second;
-  return {.limits = {.max_connections = 1, .max_idle = 0, .max_waiting = 1000, .idle_timeout = {}, .reuse = false}};
+  return {.limits = {.max_connections = 1,
+                     .max_idle = 0,
+                     .max_waiting = 1000,
+                     .idle_timeout = {},
+                     .reuse = false}};
 }
 
 }  // namespace penstock

@@ -55,10 +55,15 @@ void UpstreamConnection::on_readable() {
   char unexpected[64];
   const IoResult result = stream_->read(unexpected);
   switch (result.status) {
-    case IoStatus::kWouldBlock: return;
-    case IoStatus::kOk: host_.close(*this, CloseReason::kUnexpectedData); return;
+    case IoStatus::kWouldBlock:
+      return;
+    case IoStatus::kOk:
+      host_.close(*this, CloseReason::kUnexpectedData);
+      return;
     case IoStatus::kEof:
-    case IoStatus::kError: host_.close(*this, CloseReason::kPeerClosedIdle); return;
+    case IoStatus::kError:
+      host_.close(*this, CloseReason::kPeerClosedIdle);
+      return;
   }
 }
 

@@ -32,7 +32,8 @@ class UpstreamConnection final : public ListNode<>,
                                  private DialHandler {
  public:
   // Starts in kDialing, holding a permit; HostPool lists it and calls start_dial().
-  UpstreamConnection(HostPool& host, WorkerPool& worker, FlavorRef flavor, const DialLimits& limits);
+  UpstreamConnection(HostPool& host, WorkerPool& worker, FlavorRef flavor,
+                     const DialLimits& limits);
   ~UpstreamConnection() override = default;
 
   Stream& stream() { return *stream_; }
@@ -73,7 +74,7 @@ class UpstreamConnection final : public ListNode<>,
   ConnectionState state_ = ConnectionState::kDialing;
   Phase dial_phase_ = Phase::kResolve;
   Waiter* waiter_ = nullptr;  // borrowed: the one this dial is for; of the same worker
-  Pending dial_;                      // the dial itself, while kDialing
+  Pending dial_;              // the dial itself, while kDialing
   std::unique_ptr<Stream> stream_;
   DialTimes dial_times_;
   std::string address_;

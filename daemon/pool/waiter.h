@@ -41,7 +41,12 @@ class Waiter final : public PendingOperation, public ListNode<> {
  public:
   Waiter(HostPool& host, WorkerPool& worker, FlavorRef flavor, const DialLimits& limits,
          AcquireHandler& handler, MonotonicTime now)
-      : host_(host), worker_(worker), flavor_(std::move(flavor)), limits_(limits), handler_(handler), since_(now) {}
+      : host_(host),
+        worker_(worker),
+        flavor_(std::move(flavor)),
+        limits_(limits),
+        handler_(handler),
+        since_(now) {}
   ~Waiter() override;
 
  private:
@@ -54,8 +59,8 @@ class Waiter final : public PendingOperation, public ListNode<> {
   const DialLimits limits_;
   AcquireHandler& handler_;
   const MonotonicTime since_;
-  bool wants_new_ = false;                    // only a connection that nobody has used will do
-  bool starting_ = true;                      // acquire() has not returned: its result tells the phase
+  bool wants_new_ = false;  // only a connection that nobody has used will do
+  bool starting_ = true;    // acquire() has not returned: its result tells the phase
   WaiterState state_ = WaiterState::kQueued;  // the list it is in; kServed: none of the host's
   UpstreamConnection* dial_ = nullptr;        // borrowed: the dial it is paired with
 };

@@ -1,4 +1,5 @@
-// One worker's way to the pools: acquire() for its exchanges, and what the pools need of the worker.
+// One worker's way to the pools: acquire() for its exchanges, and what the pools need of the
+// worker.
 //
 // Owner: the Worker. Thread: its loop's. shut_down() before it ends: by then no exchange waits or
 // holds a lease; idle connections and dials are closed.

@@ -13,7 +13,8 @@ class ClientQuota {
   void set_limit(std::uint32_t limit) { limit_.store(limit, std::memory_order_relaxed); }
   // False when the limit is reached. A lowered limit lets those that are over it finish.
   bool take() {
-    if (taken_.fetch_add(1, std::memory_order_relaxed) < limit_.load(std::memory_order_relaxed)) return true;
+    if (taken_.fetch_add(1, std::memory_order_relaxed) < limit_.load(std::memory_order_relaxed))
+      return true;
     give_back();
     return false;
   }

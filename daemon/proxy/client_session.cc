@@ -55,8 +55,11 @@ void ClientSession::on_readable() {
         serve();
       }
       return;
-    case State::kLingering: discard_input(); return;
-    case State::kEnded: return;
+    case State::kLingering:
+      discard_input();
+      return;
+    case State::kEnded:
+      return;
   }
 }
 
@@ -69,10 +72,18 @@ bool ClientSession::read_some() {
   }
   const IoResult result = stream_->read(space);
   switch (result.status) {
-    case IoStatus::kOk: input_.commit(result.bytes); return true;
-    case IoStatus::kWouldBlock: input_.release_if_empty(); return false;
-    case IoStatus::kEof: on_input_end(); return false;
-    case IoStatus::kError: client_left(); return false;
+    case IoStatus::kOk:
+      input_.commit(result.bytes);
+      return true;
+    case IoStatus::kWouldBlock:
+      input_.release_if_empty();
+      return false;
+    case IoStatus::kEof:
+      on_input_end();
+      return false;
+    case IoStatus::kError:
+      client_left();
+      return false;
   }
   return false;
 }
@@ -162,8 +173,12 @@ void ClientSession::exchange_finished(After after) {
       input_consumed();
       serve();
       return;
-    case After::kLinger: start_lingering(); return;
-    case After::kClose: end(); return;
+    case After::kLinger:
+      start_lingering();
+      return;
+    case After::kClose:
+      end();
+      return;
     case After::kAbort:
       stream_->abort();
       end();
@@ -181,7 +196,8 @@ void ClientSession::become_idle() {
 
 // A whole head must fit, or it would never be too large.
 void ClientSession::size_input() {
-  input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1));
+  input_.set_max_bytes(
+      std::max(Buffer::kDefaultMaxBytes, proxy_.client_settings().max_header_size + 1));
 }
 
 void ClientSession::start_lingering() {
@@ -202,31 +218,42 @@ void ClientSession::discard_input() {
   std::array<char, 16 * 1024> discarded;
   const IoResult result = stream_->read(discarded);
   switch (result.status) {
-    case IoStatus::kWouldBlock: return;
+    case IoStatus::kWouldBlock:
+      return;
     case IoStatus::kOk:
       discarded_bytes_ += static_cast<std::uint32_t>(result.bytes);
       if (discarded_bytes_ > kMaxDiscardedBytes) end();
       return;
     case IoStatus::kEof:
-    case IoStatus::kError: end(); return;
+    case IoStatus::kError:
+      end();
+      return;
   }
 }
 
 void ClientSession::on_deadline() {
   switch (state_) {
     case State::kIdle:
-    case State::kLingering: end(); return;
+    case State::kLingering:
+      end();
+      return;
     case State::kActive:  // left armed when the request came: the exchange has limits of its own
-    case State::kEnded: return;
+    case State::kEnded:
+      return;
   }
 }
 
 void ClientSession::client_left() {
   switch (state_) {
-    case State::kActive: exchange_->on_client_left(); return;
+    case State::kActive:
+      exchange_->on_client_left();
+      return;
     case State::kIdle:
-    case State::kLingering: end(); return;
-    case State::kEnded: return;
+    case State::kLingering:
+      end();
+      return;
+    case State::kEnded:
+      return;
   }
 }
 
@@ -251,8 +278,11 @@ void ClientSession::abort() {
       if (state_ != State::kEnded) end();
       return;
     case State::kIdle:
-    case State::kLingering: end(); return;
-    case State::kEnded: return;
+    case State::kLingering:
+      end();
+      return;
+    case State::kEnded:
+      return;
   }
 }
 

@@ -30,7 +30,8 @@ class Proxy;
 
 class ClientSession final : public ListNode<>, public DeferredDeletable, private StreamHandler {
  public:
-  ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer);
+  ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, EndpointRef endpoint,
+                const Peer& peer);
   ~ClientSession() override;
 
   const Endpoint& endpoint() const { return *endpoint_; }
@@ -104,10 +105,10 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   std::unique_ptr<Exchange> exchange_;  // while kActive
   Deadline deadline_;                   // of the idle time and of lingering
   State state_ = State::kIdle;
-  bool fresh_ = true;                   // no request came yet
+  bool fresh_ = true;  // no request came yet
   std::optional<Authority> unwrapped_;
-  bool blocked_ = false;                // the last write came back short
-  bool serving_ = false;                // serve() is on the stack
+  bool blocked_ = false;  // the last write came back short
+  bool serving_ = false;  // serve() is on the stack
   bool input_ended_ = false;
   bool dismissed_ = false;
   std::uint32_t discarded_bytes_ = 0;

@@ -17,10 +17,13 @@ ParseLimits request_limits(const ClientSettings& settings) {
 
 std::string_view exceeded_limit(FaultKind kind) {
   switch (kind) {
-    case FaultKind::kHeadTooLarge: return "client.max_header_size";
-    case FaultKind::kTooManyFields: return "client.max_header_fields";
+    case FaultKind::kHeadTooLarge:
+      return "client.max_header_size";
+    case FaultKind::kTooManyFields:
+      return "client.max_header_fields";
     case FaultKind::kMalformed:
-    case FaultKind::kForeignProtocol: return {};
+    case FaultKind::kForeignProtocol:
+      return {};
   }
   return {};
 }
@@ -36,10 +39,13 @@ Error to_error(const ParseFault& fault) {
 // None for the forms that are refused.
 std::optional<Form> form_of(TargetForm form) {
   switch (form) {
-    case TargetForm::kAbsolute: return Form::kAbsolute;
-    case TargetForm::kOrigin: return Form::kOrigin;
+    case TargetForm::kAbsolute:
+      return Form::kAbsolute;
+    case TargetForm::kOrigin:
+      return Form::kOrigin;
     case TargetForm::kAuthority:
-    case TargetForm::kAsterisk: return std::nullopt;
+    case TargetForm::kAsterisk:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -67,7 +73,9 @@ void Exchange::begin(ClientSession& session) {
 
 void Exchange::on_client_input() {
   switch (request_state_) {
-    case RequestState::kHead: read_head(); break;
+    case RequestState::kHead:
+      read_head();
+      break;
     case RequestState::kBody:
       if (lease_) {
         pump_request();
@@ -75,7 +83,8 @@ void Exchange::on_client_input() {
         fail_for_client_that_left();
       }
       break;
-    case RequestState::kDone: break;  // the next request waits in the session's input
+    case RequestState::kDone:
+      break;  // the next request waits in the session's input
   }
   settle();
 }
@@ -110,7 +119,9 @@ void Exchange::read_head() {
       serve_head();
       return;
     case ParseEvent::kBody:
-    case ParseEvent::kEnd: assert(false); return;
+    case ParseEvent::kEnd:
+      assert(false);
+      return;
   }
 }
 
@@ -118,8 +129,9 @@ void Exchange::serve_head() {
   const Endpoint& endpoint = session_->endpoint();
   keep_client_ = request_.keep_alive && request_.version == HttpVersion::k11;
   request_state_ = RequestState::kBody;
-  const bool no_body = request_.framing.kind == FramingKind::kNone ||
-                       (request_.framing.kind == FramingKind::kLength && request_.framing.length == 0);
+  const bool no_body =
+      request_.framing.kind == FramingKind::kNone ||
+      (request_.framing.kind == FramingKind::kLength && request_.framing.length == 0);
   if (no_body) {
     const ParseStep end = request_parser_.next({}, request_);
     assert(end.event == ParseEvent::kEnd);
@@ -127,14 +139,16 @@ void Exchange::serve_head() {
   } else if (session_->input().empty()) {
     session_->await_more();
   }
-  auto routed = route_request(*table_, {endpoint.settings, endpoint.local, session_->unwrapped()}, request_, proxy_.pseudonym(), route_);
+  auto routed = route_request(*table_, {endpoint.settings, endpoint.local, session_->unwrapped()},
+                              request_, proxy_.pseudonym(), route_);
   if (!routed) {
     if (route_.web_page) endpoint.metrics->rejected[RejectReason::kWebPage].add();
     fail(std::move(routed).error());
     return;
   }
   routed_ = true;
-  if (route_.connect && !route_.catch_all) proxy_.hint_at_pooling(*route_.upstream, route_.choice.host);
+  if (route_.connect && !route_.catch_all)
+    proxy_.hint_at_pooling(*route_.upstream, route_.choice.host);
   if (route_.unwrap) {
     answer_connect();
     return;
@@ -206,7 +220,8 @@ void Exchange::use(Lease lease) {
   }
   if (worth_a_look() && !lease_->looks_alive()) {
     if (!try_again(CloseReason::kPeerClosedIdle)) {
-      fail({.code = ErrorCode::kConnectionTerminated, .detail = "the idle connection turned out dead"});
+      fail({.code = ErrorCode::kConnectionTerminated,
+            .detail = "the idle connection turned out dead"});
     }
     return;
   }
@@ -227,15 +242,24 @@ std::optional<Phase> Exchange::current_phase() const {
 const Limit& Exchange::limit_value(LimitKind kind) const {
   const ClientSettings& client = table_->config().client;
   switch (kind) {
-    case LimitKind::kHeader: return client.header_timeout;
-    case LimitKind::kClientBodyStall: return client.body_stall;
-    case LimitKind::kClientWriteStall: return client.write_stall;
-    case LimitKind::kQueue: return policy().timeouts.queue;
-    case LimitKind::kWriteStall: return policy().timeouts.write_stall;
-    case LimitKind::kResponseHeader: return policy().timeouts.response_header;
-    case LimitKind::kBodyStall: return policy().timeouts.body_stall;
-    case LimitKind::kTotal: return policy().timeouts.total;
-    case LimitKind::kExpectContinue: return policy().timeouts.expect_continue;
+    case LimitKind::kHeader:
+      return client.header_timeout;
+    case LimitKind::kClientBodyStall:
+      return client.body_stall;
+    case LimitKind::kClientWriteStall:
+      return client.write_stall;
+    case LimitKind::kQueue:
+      return policy().timeouts.queue;
+    case LimitKind::kWriteStall:
+      return policy().timeouts.write_stall;
+    case LimitKind::kResponseHeader:
+      return policy().timeouts.response_header;
+    case LimitKind::kBodyStall:
+      return policy().timeouts.body_stall;
+    case LimitKind::kTotal:
+      return policy().timeouts.total;
+    case LimitKind::kExpectContinue:
+      return policy().timeouts.expect_continue;
   }
   return client.header_timeout;
 }
@@ -297,10 +321,11 @@ void Exchange::fail(Error error) {
   error_ = std::move(error);
   acquire_.reset();
   tunnel_.reset();
-  const bool client_gone = error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout;
-  drop_connection(client_gone                    ? CloseReason::kClientAbort
-                  : fired_limit_               ? CloseReason::kTimeout
-                                               : CloseReason::kError);
+  const bool client_gone =
+      error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout;
+  drop_connection(client_gone    ? CloseReason::kClientAbort
+                  : fired_limit_ ? CloseReason::kTimeout
+                                 : CloseReason::kError);
   warn_of_default_limit();
   const bool head_sent = response_state_ != ResponseState::kAwaited;
   if (client_gone || head_sent) {
@@ -324,7 +349,8 @@ void Exchange::refuse_malformed(const ParseFault& fault) {
 
 void Exchange::reply_locally() {
   const bool http_fault = error_->code == ErrorCode::kHttpRequestError;
-  keep_client_ = keep_client_ && request_state_ == RequestState::kDone && !http_fault && !proxy_.draining();
+  keep_client_ =
+      keep_client_ && request_state_ == RequestState::kDone && !http_fault && !proxy_.draining();
   status_ = status_of(*error_);
   status_source_ = StatusSource::kProxy;
   const LocalReply reply{.error = *error_,
@@ -339,7 +365,8 @@ void Exchange::reply_locally() {
                          .date = proxy_.http_date()};
   clocks_.stop_all();
   const std::string bytes = format_local_reply(reply);
-  session_->output().set_max_bytes(session_->output().size() + bytes.size() + Buffer::kDefaultMaxBytes);
+  session_->output().set_max_bytes(session_->output().size() + bytes.size() +
+                                   Buffer::kDefaultMaxBytes);
   response_state_ = ResponseState::kDone;
   const std::string_view piece = bytes;
   if (send_downstream(std::span(&piece, 1))) finish_if_delivered();
@@ -369,7 +396,8 @@ void Exchange::warn_of_default_limit() {
   const std::string_view key = error_->limit_key;
   if (!routed_ || !key.starts_with("timeouts.") || is_timeout_set(policy(), key)) return;
   const std::string& name = route_.upstream->settings->name;
-  proxy_.log().write_limited(LogLevel::kWarning, name, "a default time limit ended a request: set it for this upstream",
+  proxy_.log().write_limited(LogLevel::kWarning, name,
+                             "a default time limit ended a request: set it for this upstream",
                              proxy_.now(), {{"upstream", name}, {"key", key}});
 }
 
@@ -388,7 +416,8 @@ void Exchange::finish(ClientSession::After after) {
 
 void Exchange::write_record() {
   if (retried_) {
-    const RetryResult result = status_source_ == StatusSource::kUpstream ? RetryResult::kSuccess : RetryResult::kFailure;
+    const RetryResult result =
+        status_source_ == StatusSource::kUpstream ? RetryResult::kSuccess : RetryResult::kFailure;
     proxy_.metrics().upstream(route_.upstream->settings->name).retries[result].add();
   }
   if (timeline_.head_read == kNever && !error_) return;  // no request came
@@ -413,8 +442,8 @@ void Exchange::write_record() {
     record.path = route_.path.empty() ? "/" : route_.path;
     record.upstream = route_.upstream->settings->name;
   }
-  const bool client_gone =
-      error_ && (error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout);
+  const bool client_gone = error_ && (error_->code == ErrorCode::kClientAborted ||
+                                      error_->code == ErrorCode::kClientWriteTimeout);
   record.status = client_gone ? 499 : status_;
   record.status_source = client_gone ? StatusSource::kNone : status_source_;
   if (error_) {
@@ -422,14 +451,16 @@ void Exchange::write_record() {
     record.error_phase = error_->phase;
     record.error_limit = error_->limit_key;
   }
-  if (status_source_ == StatusSource::kUpstream || route_.connect) record.response_bytes = response_bytes_;
+  if (status_source_ == StatusSource::kUpstream || route_.connect)
+    record.response_bytes = response_bytes_;
   record.address = upstream_address_;
   record.conn_id = connection_id_;
   record.conn_requests = static_cast<std::uint32_t>(connection_requests_);
   record.reused = connection_requests_ > 1;
   record.attempts = attempts_;
   record.close_reason = close_reason_;
-  if (const Field* traceparent = request_.fields.find(FieldId::kTraceparent)) record.traceparent = traceparent->value;
+  if (const Field* traceparent = request_.fields.find(FieldId::kTraceparent))
+    record.traceparent = traceparent->value;
   proxy_.write_record(record);
 }
 

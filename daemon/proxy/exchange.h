@@ -165,16 +165,16 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   BodyFraming upstream_framing_;    // of the request as we send it
   BodyFraming downstream_framing_;  // of the response as we send it
   bool routed_ = false;
-  bool request_sent_ = false;          // the last byte of the request is with the kernel
-  bool upstream_blocked_ = false;      // the last write came back short: on_writable() follows
+  bool request_sent_ = false;      // the last byte of the request is with the kernel
+  bool upstream_blocked_ = false;  // the last write came back short: on_writable() follows
   bool upstream_write_failed_ = false;
   bool keep_client_ = false;
-  bool awaiting_continue_ = false;     // the body is held back until somebody says 100
-  bool response_begun_ = false;        // a byte of it came, 1xx included: no more tries
+  bool awaiting_continue_ = false;  // the body is held back until somebody says 100
+  bool response_begun_ = false;     // a byte of it came, 1xx included: no more tries
   bool retried_ = false;
-  bool replayable_ = false;            // replay_ holds all of the body that was taken
+  bool replayable_ = false;  // replay_ holds all of the body that was taken
   std::string replay_;
-  std::string upgrade_offer_;          // what the client offers in Upgrade and we pass on
+  std::string upgrade_offer_;  // what the client offers in Upgrade and we pass on
   std::optional<Tunnel> tunnel_;
   std::optional<ClientSession::After> finished_;
 

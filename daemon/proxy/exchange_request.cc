@@ -12,8 +12,8 @@ namespace penstock {
 
 namespace {
 
-// Pieces up to this size are copied behind what waits already, so that a head and a small body leave
-// in one write (and one TLS record); larger ones are written from where they lie.
+// Pieces up to this size are copied behind what waits already, so that a head and a small body
+// leave in one write (and one TLS record); larger ones are written from where they lie.
 constexpr std::size_t kMaxGatheredBytes = 16 * 1024;
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -21,7 +21,8 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 }  // namespace
 
 void Exchange::start_request() {
-  response_parser_.start(request_.method, {.max_head_bytes = policy().max_response_header_size, .max_fields = 1000});
+  response_parser_.start(request_.method,
+                         {.max_head_bytes = policy().max_response_header_size, .max_fields = 1000});
   upstream_framing_ = request_.framing;
   const Limit& expect = policy().timeouts.expect_continue;
   // A client that sends its body without waiting, or sent it already, needs no 100.
@@ -36,9 +37,10 @@ void Exchange::start_request() {
                                .close = !policy().pool.reuse,
                                .upgrade = upgrade_offer_,
                                .expect_continue = asks_upstream};
-  upstream_output_.set_max_bytes(session_->input().max_bytes() + replay_.size() + kMaxGatheredBytes +
-                                 request_head_bound(request_, rewrite));
-  upstream_input_.set_max_bytes(std::max(Buffer::kDefaultMaxBytes, policy().max_response_header_size + 1));
+  upstream_output_.set_max_bytes(session_->input().max_bytes() + replay_.size() +
+                                 kMaxGatheredBytes + request_head_bound(request_, rewrite));
+  upstream_input_.set_max_bytes(
+      std::max(Buffer::kDefaultMaxBytes, policy().max_response_header_size + 1));
   write_request_head(request_, rewrite, upstream_output_);
   timeline_.enter(Phase::kSend, proxy_.now());
   if (retried_) replay_body();
@@ -75,8 +77,8 @@ void Exchange::send_continue() {
   if (send_downstream(std::span(&kContinue, 1))) start_clock(LimitKind::kClientBodyStall);
 }
 
-// Moves what there is of the request until it is sent, the client has no more, or the upstream takes
-// no more. upstream_output_ is empty or holds what the upstream did not take.
+// Moves what there is of the request until it is sent, the client has no more, or the upstream
+// takes no more. upstream_output_ is empty or holds what the upstream did not take.
 void Exchange::pump_request() {
   if (upstream_blocked_ || request_sent_ || upstream_write_failed_) return;
   if (awaiting_continue_) {
@@ -109,11 +111,15 @@ void Exchange::pump_request() {
         if (!upstream_blocked_) start_clock(LimitKind::kClientBodyStall);
         session_->input_consumed();
         return;
-      case ParseEvent::kEnd: end_request_body(); break;
+      case ParseEvent::kEnd:
+        end_request_body();
+        break;
       case ParseEvent::kFault:
         refuse_malformed(request_parser_.fault());
         return;
-      case ParseEvent::kHead: assert(false); return;
+      case ParseEvent::kHead:
+        assert(false);
+        return;
     }
   }
   if (!finished_ && write_upstream({})) session_->input_consumed();
@@ -128,7 +134,8 @@ void Exchange::add_request_body(std::string_view piece) {
 void Exchange::forward_request_body(std::string_view piece) {
   char line_space[18];
   const bool chunked = upstream_framing_.kind == FramingKind::kChunked;
-  const std::string_view line = chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
+  const std::string_view line =
+      chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
   const std::string_view end = chunked ? kChunkEnd : std::string_view();
   if (upstream_output_.size() + line.size() + piece.size() + end.size() > kMaxGatheredBytes) {
     const std::array<std::string_view, 3> pieces = {line, piece, end};
@@ -165,7 +172,8 @@ bool Exchange::write_upstream(std::span<const std::string_view> pieces) {
     offered += piece.size();
   }
   if (count > 0) {
-    const IoResult result = lease_->stream().write(std::span<const std::string_view>(all.data(), count));
+    const IoResult result =
+        lease_->stream().write(std::span<const std::string_view>(all.data(), count));
     if (result.status == IoStatus::kError || result.status == IoStatus::kEof) {
       on_upstream_write_failed();
       return false;
@@ -207,8 +215,8 @@ void Exchange::on_request_sent() {
   start_clock(LimitKind::kResponseHeader);
 }
 
-// An upstream may answer early and close: its answer, when there is one, is worth more to the client
-// than our failure to write. It is read until its head, its end or an error.
+// An upstream may answer early and close: its answer, when there is one, is worth more to the
+// client than our failure to write. It is read until its head, its end or an error.
 void Exchange::on_upstream_write_failed() {
   upstream_write_failed_ = true;
   upstream_output_.clear();

@@ -13,7 +13,8 @@ namespace penstock {
 
 namespace {
 
-// As for the request: small pieces gather behind the head, larger ones are sent from where they lie.
+// As for the request: small pieces gather behind the head, larger ones are sent from where they
+// lie.
 constexpr std::size_t kMaxCopiedPiece = 4 * 1024;
 constexpr std::size_t kMaxGatheredBytes = 16 * 1024;
 
@@ -22,7 +23,8 @@ constexpr std::size_t kMaxBytesPerTurn = 256 * 1024;
 
 Error to_error(const ParseFault& fault) {
   return {.code = fault.code,
-          .limit_key = fault.kind == FaultKind::kHeadTooLarge ? "max_response_header_size" : std::string_view(),
+          .limit_key = fault.kind == FaultKind::kHeadTooLarge ? "max_response_header_size"
+                                                              : std::string_view(),
           .detail = std::string(fault.reason)};
 }
 
@@ -37,16 +39,23 @@ void Exchange::on_readable() {
 // No read is made only to find nothing: a short one ends the round unless TLS still holds bytes.
 void Exchange::receive() {
   std::size_t received = 0;
-  while (lease_ && !finished_ && response_state_ != ResponseState::kDone && !session_->output_blocked()) {
+  while (lease_ && !finished_ && response_state_ != ResponseState::kDone &&
+         !session_->output_blocked()) {
     Stream& stream = lease_->stream();
     const std::span<char> space = upstream_input_.prepare();
     assert(!space.empty());
     const IoResult result = stream.read(space);
     switch (result.status) {
-      case IoStatus::kWouldBlock: return;
-      case IoStatus::kEof: on_upstream_eof(); return;
-      case IoStatus::kError: on_upstream_error(); return;
-      case IoStatus::kOk: break;
+      case IoStatus::kWouldBlock:
+        return;
+      case IoStatus::kEof:
+        on_upstream_eof();
+        return;
+      case IoStatus::kError:
+        on_upstream_error();
+        return;
+      case IoStatus::kOk:
+        break;
     }
     upstream_input_.commit(result.bytes);
     response_begun_ = true;
@@ -69,9 +78,14 @@ void Exchange::pump_response() {
     if (finished_) return;
     upstream_input_.consume(step.consumed);
     switch (step.event) {
-      case ParseEvent::kBody: break;
-      case ParseEvent::kNeedMore: send_downstream({}); return;
-      case ParseEvent::kHead: on_response_head(); break;
+      case ParseEvent::kBody:
+        break;
+      case ParseEvent::kNeedMore:
+        send_downstream({});
+        return;
+      case ParseEvent::kHead:
+        on_response_head();
+        break;
       case ParseEvent::kEnd:
         if (!response_.informational()) on_response_end();
         break;
@@ -104,7 +118,8 @@ void Exchange::on_informational_head() {
   ResponseRewrite rewrite;
   if (policy().via) rewrite.via = proxy_.pseudonym();
   Buffer& output = session_->output();
-  output.set_max_bytes(output.size() + response_head_bound(response_, rewrite) + Buffer::kDefaultMaxBytes);
+  output.set_max_bytes(output.size() + response_head_bound(response_, rewrite) +
+                       Buffer::kDefaultMaxBytes);
   write_response_head(response_, rewrite, output);
   send_downstream({});
 }
@@ -124,14 +139,16 @@ void Exchange::on_final_head() {
   // connection serves no other.
   keep_client_ = keep_client_ && request_state_ == RequestState::kDone && !proxy_.draining() &&
                  downstream_framing_.kind != FramingKind::kUntilClose;
-  ResponseRewrite rewrite{.client_version = request_.version,
-                          .framing = downstream_framing_,
-                          .keep_length_field = request_.method == Method::kHead || response_.status == 304,
-                          .keep_alive = keep_client_,
-                          .via = policy().via ? proxy_.pseudonym() : std::string_view(),
-                          .date = proxy_.http_date()};
+  ResponseRewrite rewrite{
+      .client_version = request_.version,
+      .framing = downstream_framing_,
+      .keep_length_field = request_.method == Method::kHead || response_.status == 304,
+      .keep_alive = keep_client_,
+      .via = policy().via ? proxy_.pseudonym() : std::string_view(),
+      .date = proxy_.http_date()};
   if (const Limit& idle = proxy_.client_settings().idle_timeout) {
-    rewrite.keep_alive_seconds = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(*idle).count());
+    rewrite.keep_alive_seconds =
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(*idle).count());
   }
   Buffer& output = session_->output();
   output.set_max_bytes(output.size() + response_head_bound(response_, rewrite) + kMaxGatheredBytes +
@@ -142,18 +159,22 @@ void Exchange::on_final_head() {
 BodyFraming Exchange::downstream_framing() const {
   switch (response_.framing.kind) {
     case FramingKind::kNone:
-    case FramingKind::kLength: return response_.framing;
+    case FramingKind::kLength:
+      return response_.framing;
     case FramingKind::kChunked:
-    case FramingKind::kUntilClose: break;
+    case FramingKind::kUntilClose:
+      break;
   }
-  return {.kind = request_.version == HttpVersion::k11 ? FramingKind::kChunked : FramingKind::kUntilClose};
+  return {.kind = request_.version == HttpVersion::k11 ? FramingKind::kChunked
+                                                       : FramingKind::kUntilClose};
 }
 
 void Exchange::add_response_body(std::string_view piece) {
   response_bytes_ += piece.size();
   char line_space[18];
   const bool chunked = downstream_framing_.kind == FramingKind::kChunked;
-  const std::string_view line = chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
+  const std::string_view line =
+      chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
   const std::string_view end = chunked ? kChunkEnd : std::string_view();
   if (piece.size() > kMaxCopiedPiece) {
     const std::array<std::string_view, 3> pieces = {line, piece, end};
@@ -226,7 +247,9 @@ void Exchange::on_upstream_error() {
 // not read. False when the exchange has ended over it.
 bool Exchange::send_downstream(std::span<const std::string_view> pieces) {
   if (!session_->send(pieces)) {
-    fail({.code = ErrorCode::kClientAborted, .source = ErrorSource::kDownstream, .phase = current_phase(),
+    fail({.code = ErrorCode::kClientAborted,
+          .source = ErrorSource::kDownstream,
+          .phase = current_phase(),
           .detail = "the client's connection broke"});
     return false;
   }

@@ -1,6 +1,6 @@
-// Another try on a new connection, when the one that was used before turned out dead: before a byte of
-// the response, within the limits of `retry` and the upstream's budget, and only what may be sent twice
-// or was not sent at all (RFC 9110 section 9.2.2).
+// Another try on a new connection, when the one that was used before turned out dead: before a byte
+// of the response, within the limits of `retry` and the upstream's budget, and only what may be
+// sent twice or was not sent at all (RFC 9110 section 9.2.2).
 
 #include <chrono>
 
@@ -24,11 +24,13 @@ bool Exchange::may_repeat() const {
     case Method::kOptions:
     case Method::kTrace:
     case Method::kPut:
-    case Method::kDelete: return true;
+    case Method::kDelete:
+      return true;
     case Method::kPost:
     case Method::kPatch:
     case Method::kConnect:
-    case Method::kOther: break;
+    case Method::kOther:
+      break;
   }
   return request_.fields.contains(FieldId::kIdempotencyKey);
 }
@@ -36,7 +38,8 @@ bool Exchange::may_repeat() const {
 // A request that may not be repeated is not written to a connection that has just been closed: the
 // one case where a look before costs less than what it saves.
 bool Exchange::worth_a_look() const {
-  return connection_requests_ > 1 && !may_repeat() && proxy_.now() - lease_->idle_since() > kTrustedIdleTime;
+  return connection_requests_ > 1 && !may_repeat() &&
+         proxy_.now() - lease_->idle_since() > kTrustedIdleTime;
 }
 
 // True when the exchange goes on with a new dial, which has the permit of the dead connection.
@@ -44,23 +47,30 @@ bool Exchange::try_again(CloseReason reason) {
   const bool reused = connection_requests_ > 1;
   const bool nothing_written = timeline_.first_byte_sent == kNever;
   const bool body_is_kept = replayable_ || request_bytes_ == 0;
-  if (!lease_ || !reused || response_begun_ || response_state_ != ResponseState::kAwaited) return false;
-  if (attempts_ > policy().retry.attempts || !body_is_kept || !(nothing_written || may_repeat())) return false;
+  if (!lease_ || !reused || response_begun_ || response_state_ != ResponseState::kAwaited)
+    return false;
+  if (attempts_ > policy().retry.attempts || !body_is_kept || !(nothing_written || may_repeat()))
+    return false;
   if (!proxy_.retry_budget(*route_.upstream).take(policy().retry, proxy_.now())) {
-    proxy_.metrics().upstream(route_.upstream->settings->name).retries[RetryResult::kOverBudget].add();
+    proxy_.metrics()
+        .upstream(route_.upstream->settings->name)
+        .retries[RetryResult::kOverBudget]
+        .add();
     return false;
   }
   retried_ = true;
   request_sent_ = upstream_blocked_ = upstream_write_failed_ = false;
   stop_awaiting_continue();
-  for (const LimitKind kind : {LimitKind::kWriteStall, LimitKind::kResponseHeader, LimitKind::kClientBodyStall}) {
+  for (const LimitKind kind :
+       {LimitKind::kWriteStall, LimitKind::kResponseHeader, LimitKind::kClientBodyStall}) {
     clocks_.stop(kind);
   }
   timeline_.leave_all(proxy_.now());
   timeline_.first_byte_sent = kNever;
   upstream_output_.clear();
   const TimeoutSettings& timeouts = policy().timeouts;
-  Waiting waiting = lease_.redial(reason, {timeouts.resolve, timeouts.connect, timeouts.tls_handshake}, *this);
+  Waiting waiting =
+      lease_.redial(reason, {timeouts.resolve, timeouts.connect, timeouts.tls_handshake}, *this);
   acquire_ = std::move(waiting.pending);
   acquire_phase_ = waiting.phase;
   timeline_.enter(acquire_phase_, proxy_.now());
@@ -81,7 +91,8 @@ void Exchange::keep_for_replay(std::string_view piece) {
 
 void Exchange::replay_body() {
   if (!replay_.empty()) forward_request_body(replay_);
-  if (request_state_ == RequestState::kDone && !finished_ && !upstream_write_failed_) forward_request_end();
+  if (request_state_ == RequestState::kDone && !finished_ && !upstream_write_failed_)
+    forward_request_end();
 }
 
 }  // namespace penstock

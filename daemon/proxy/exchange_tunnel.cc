@@ -92,8 +92,8 @@ void Exchange::end_tunnel(TunnelEnd end) {
   }
 }
 
-// What the client offers, less what we could not tunnel: HTTP/2 in plaintext would be HTTP that nobody
-// checks.
+// What the client offers, less what we could not tunnel: HTTP/2 in plaintext would be HTTP that
+// nobody checks.
 void Exchange::read_upgrade_offer() {
   if (request_.version == HttpVersion::k10) return;
   bool asked = false;
@@ -113,14 +113,16 @@ void Exchange::read_upgrade_offer() {
 
 bool Exchange::is_offered(std::string_view protocols) const {
   bool all = !protocols.empty();
-  for_each_element(protocols,
-                   [&](std::string_view protocol) { all = all && list_contains(upgrade_offer_, protocol); });
+  for_each_element(protocols, [&](std::string_view protocol) {
+    all = all && list_contains(upgrade_offer_, protocol);
+  });
   return all;
 }
 
 void Exchange::on_switched_protocols() {
   const Field* upgrade = response_.fields.find(FieldId::kUpgrade);
-  if (upgrade_offer_.empty() || upgrade == nullptr || !is_offered(upgrade->value) || !request_sent_) {
+  if (upgrade_offer_.empty() || upgrade == nullptr || !is_offered(upgrade->value) ||
+      !request_sent_) {
     fail({.code = ErrorCode::kHttpUpgradeFailed,
           .detail = "the upstream switched to a protocol that was not offered"});
     return;
@@ -131,8 +133,8 @@ void Exchange::on_switched_protocols() {
   rewrite.upgrade = upgrade->value;
   if (policy().via) rewrite.via = proxy_.pseudonym();
   Buffer& output = session_->output();
-  output.set_max_bytes(output.size() + response_head_bound(response_, rewrite) + upstream_input_.max_bytes() +
-                       Buffer::kDefaultMaxBytes);
+  output.set_max_bytes(output.size() + response_head_bound(response_, rewrite) +
+                       upstream_input_.max_bytes() + Buffer::kDefaultMaxBytes);
   write_response_head(response_, rewrite, output);
   if (!send_downstream({})) return;
   output.append(upstream_input_.readable());

@@ -49,7 +49,8 @@ Error limit_error(LimitKind kind, Phase phase) {
               .phase = phase,
               .limit_key = "timeouts.total",
               .detail = "the request took longer than it may in all"};
-    case LimitKind::kExpectContinue: break;  // the exchange goes on
+    case LimitKind::kExpectContinue:
+      break;  // the exchange goes on
   }
   return {.code = ErrorCode::kProxyInternalError, .source = ErrorSource::kInternal};
 }

@@ -1,7 +1,7 @@
 // The time limits of one exchange, each running or not, and which ends first.
 //
-// All of them share the exchange's one Deadline: it is armed for earliest(). A stall clock runs only
-// while we want to move bytes with that peer and cannot.
+// All of them share the exchange's one Deadline: it is armed for earliest(). A stall clock runs
+// only while we want to move bytes with that peer and cannot.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +35,9 @@ class LimitClocks {
   }
   void stop(LimitKind kind) { slot(kind).expiry = kForever; }
   void stop_all() { clocks_.fill({}); }
-  bool running(LimitKind kind) const { return clocks_[static_cast<std::size_t>(kind)].expiry != kForever; }
+  bool running(LimitKind kind) const {
+    return clocks_[static_cast<std::size_t>(kind)].expiry != kForever;
+  }
 
   MonotonicTime earliest() const {
     MonotonicTime first = kForever;
@@ -44,12 +46,15 @@ class LimitClocks {
   }
   // The limit that ended first, if one has ended.
   std::optional<LimitKind> expired(MonotonicTime now) const {
-    const auto first = std::min_element(clocks_.begin(), clocks_.end(),
-                                        [](const Clock& a, const Clock& b) { return a.expiry < b.expiry; });
+    const auto first =
+        std::min_element(clocks_.begin(), clocks_.end(),
+                         [](const Clock& a, const Clock& b) { return a.expiry < b.expiry; });
     if (first->expiry > now) return std::nullopt;
     return static_cast<LimitKind>(first - clocks_.begin());
   }
-  MonotonicTime started(LimitKind kind) const { return clocks_[static_cast<std::size_t>(kind)].since; }
+  MonotonicTime started(LimitKind kind) const {
+    return clocks_[static_cast<std::size_t>(kind)].since;
+  }
 
  private:
   struct Clock {

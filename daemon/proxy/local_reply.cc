@@ -32,26 +32,40 @@ std::string_view advice(const Error& error) {
     case ErrorCode::kConnectionLimitReached:
       return "Raise pool.max_connections of the upstream, or send it fewer requests at once.";
     case ErrorCode::kDnsTimeout:
-    case ErrorCode::kDnsError: return "Check the host's name and the DNS servers (dns.servers).";
-    case ErrorCode::kHttpRequestDenied: return "Check the upstreams' `hosts` and the listener's `upstreams`.";
+    case ErrorCode::kDnsError:
+      return "Check the host's name and the DNS servers (dns.servers).";
+    case ErrorCode::kHttpRequestDenied:
+      return "Check the upstreams' `hosts` and the listener's `upstreams`.";
     case ErrorCode::kDestinationIpProhibited:
-      return "It is refused so that no app reaches credentials of this machine by accident; egress.allow permits an address.";
-    case ErrorCode::kConnectionRefused: return "Nothing listens there: check the host, the port and connect_to.";
-    case ErrorCode::kConnectionTimeout: return "Check that the address can be reached, or raise the limit.";
-    case ErrorCode::kDestinationIpUnroutable: return "There is no route to the address from here.";
-    case ErrorCode::kTlsCertificateError: return "`penstock explain URL` shows which tls settings are in force.";
+      return "It is refused so that no app reaches credentials of this machine by accident; "
+             "egress.allow permits an address.";
+    case ErrorCode::kConnectionRefused:
+      return "Nothing listens there: check the host, the port and connect_to.";
+    case ErrorCode::kConnectionTimeout:
+      return "Check that the address can be reached, or raise the limit.";
+    case ErrorCode::kDestinationIpUnroutable:
+      return "There is no route to the address from here.";
+    case ErrorCode::kTlsCertificateError:
+      return "`penstock explain URL` shows which tls settings are in force.";
     case ErrorCode::kTlsProtocolError:
     case ErrorCode::kTlsAlertReceived:
-      return "Check that the port speaks TLS (`scheme: http` where it does not) and tls.min_version.";
+      return "Check that the port speaks TLS (`scheme: http` where it does not) and "
+             "tls.min_version.";
     case ErrorCode::kConnectionWriteTimeout:
-    case ErrorCode::kHttpResponseTimeout: return "The upstream is too slow for the limit, or the limit too low for it.";
+    case ErrorCode::kHttpResponseTimeout:
+      return "The upstream is too slow for the limit, or the limit too low for it.";
     case ErrorCode::kConnectionTerminated:
     case ErrorCode::kHttpProtocolError:
-    case ErrorCode::kHttpResponseTransferCoding: return "The upstream is at fault: look at its log.";
-    case ErrorCode::kHttpResponseHeaderSectionSize: return "Raise max_response_header_size, or send less.";
-    case ErrorCode::kProxyLoopDetected: return "A destination leads back to this proxy: check connect_to and DNS.";
-    case ErrorCode::kProxyInternalResponse: return "The proxy is going away: send the request again.";
-    case ErrorCode::kProxyInternalError: return "See the proxy's log.";
+    case ErrorCode::kHttpResponseTransferCoding:
+      return "The upstream is at fault: look at its log.";
+    case ErrorCode::kHttpResponseHeaderSectionSize:
+      return "Raise max_response_header_size, or send less.";
+    case ErrorCode::kProxyLoopDetected:
+      return "A destination leads back to this proxy: check connect_to and DNS.";
+    case ErrorCode::kProxyInternalResponse:
+      return "The proxy is going away: send the request again.";
+    case ErrorCode::kProxyInternalError:
+      return "See the proxy's log.";
     case ErrorCode::kHttpRequestError:  // the detail says what is wrong with it
     case ErrorCode::kDestinationUnavailable:
     case ErrorCode::kConnectionReadTimeout:
@@ -60,7 +74,8 @@ std::string_view advice(const Error& error) {
     case ErrorCode::kHttpResponseTrailerSectionSize:
     case ErrorCode::kHttpUpgradeFailed:
     case ErrorCode::kClientAborted:
-    case ErrorCode::kClientWriteTimeout: return "";
+    case ErrorCode::kClientWriteTimeout:
+      return "";
   }
   return "";
 }
@@ -113,12 +128,15 @@ std::string phases_text(const LocalReply& reply) {
 
 std::string text_body(const LocalReply& reply) {
   const Error& error = reply.error;
-  std::string body = "penstock: " + std::string(token(error.code)) + "\n" + printable(error.detail, "") + "\n";
+  std::string body =
+      "penstock: " + std::string(token(error.code)) + "\n" + printable(error.detail, "") + "\n";
   if (error.phase) body += "phase: " + std::string(to_string(*error.phase)) + "\n";
   if (const std::string limit = limit_text(reply); !limit.empty()) {
-    body += "limit: " + limit + (is_time_limit(reply) ? " (spent " + seconds(reply.spent) + ")\n" : "\n");
+    body += "limit: " + limit +
+            (is_time_limit(reply) ? " (spent " + seconds(reply.spent) + ")\n" : "\n");
   }
-  if (const std::string phases = phases_text(reply); !phases.empty()) body += "phases: " + phases + "\n";
+  if (const std::string phases = phases_text(reply); !phases.empty())
+    body += "phases: " + phases + "\n";
   if (const std::string_view what = advice(error); !what.empty()) body += std::string(what) + "\n";
   return body + "request id: " + hex_id(reply.request_id) + "\n";
 }
@@ -153,7 +171,9 @@ std::string json_body(const LocalReply& reply, std::uint16_t status) {
 double weight_of(std::string_view range) {
   const std::size_t at = range.find(";q=");
   const std::size_t spaced = range.find("; q=");
-  const std::size_t begin = at != std::string_view::npos ? at + 3 : spaced != std::string_view::npos ? spaced + 4 : range.size();
+  const std::size_t begin = at != std::string_view::npos       ? at + 3
+                            : spaced != std::string_view::npos ? spaced + 4
+                                                               : range.size();
   double weight = 1;
   std::from_chars(range.data() + begin, range.data() + range.size(), weight);
   return weight;
@@ -168,7 +188,8 @@ std::uint16_t status_of(const Error& error) {
     case ErrorCode::kConnectionTimeout:
     case ErrorCode::kConnectionReadTimeout:
     case ErrorCode::kConnectionWriteTimeout:
-    case ErrorCode::kHttpResponseTimeout: return 504;
+    case ErrorCode::kHttpResponseTimeout:
+      return 504;
     case ErrorCode::kDnsError:
     case ErrorCode::kConnectionRefused:
     case ErrorCode::kDestinationIpUnroutable:
@@ -183,35 +204,53 @@ std::uint16_t status_of(const Error& error) {
     case ErrorCode::kHttpResponseTransferCoding:
     case ErrorCode::kHttpUpgradeFailed:
     case ErrorCode::kHttpProtocolError:
-    case ErrorCode::kProxyLoopDetected: return 502;
+    case ErrorCode::kProxyLoopDetected:
+      return 502;
     case ErrorCode::kConnectionLimitReached:
     case ErrorCode::kDestinationUnavailable:
-    case ErrorCode::kProxyInternalResponse: return 503;
+    case ErrorCode::kProxyInternalResponse:
+      return 503;
     // RFC 9209 recommends 502; a refusal of ours is not the upstream's fault.
     case ErrorCode::kDestinationIpProhibited:
-    case ErrorCode::kHttpRequestDenied: return 403;
-    case ErrorCode::kHttpRequestError: return 400;
-    case ErrorCode::kProxyInternalError: return 500;
+    case ErrorCode::kHttpRequestDenied:
+      return 403;
+    case ErrorCode::kHttpRequestError:
+      return 400;
+    case ErrorCode::kProxyInternalError:
+      return 500;
     case ErrorCode::kClientAborted:
-    case ErrorCode::kClientWriteTimeout: return 499;
+    case ErrorCode::kClientWriteTimeout:
+      return 499;
   }
   return 500;
 }
 
 std::string_view reason_phrase(std::uint16_t status) {
   switch (status) {
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 408: return "Request Timeout";
-    case 421: return "Misdirected Request";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Error";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 408:
+      return "Request Timeout";
+    case 421:
+      return "Misdirected Request";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Error";
   }
 }
 
@@ -227,7 +266,8 @@ bool prefers_json(const RequestHead& head) {
       const std::size_t end = std::min(rest.find(','), rest.size());
       const std::string_view range = rest.substr(0, end);
       rest.remove_prefix(std::min(end + 1, rest.size()));
-      const bool is_json = range.find("/json") != std::string_view::npos || range.find("+json") != std::string_view::npos;
+      const bool is_json = range.find("/json") != std::string_view::npos ||
+                           range.find("+json") != std::string_view::npos;
       const bool is_text = range.find("text/") != std::string_view::npos;
       const double weight = weight_of(range);
       if ((is_json || is_text) && weight > best) {
@@ -242,7 +282,8 @@ bool prefers_json(const RequestHead& head) {
 std::string format_local_reply(const LocalReply& reply) {
   const std::uint16_t status = status_of(reply.error);
   const std::string body = reply.json ? json_body(reply, status) : text_body(reply);
-  std::string out = "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason_phrase(status)) + "\r\n";
+  std::string out =
+      "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason_phrase(status)) + "\r\n";
   const auto field = [&out](std::string_view name, std::string_view value) {
     out.append(name).append(": ").append(value).append("\r\n");
   };

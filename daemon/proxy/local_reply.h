@@ -1,5 +1,5 @@
-// What the proxy itself answers: the one table from an Error to a status, and the response that says
-// what happened, in which phase, which limit ended it and what to change.
+// What the proxy itself answers: the one table from an Error to a status, and the response that
+// says what happened, in which phase, which limit ended it and what to change.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace penstock {
 
-// The status an Error is answered with (ARCHITECTURE.md, 'When it fails'); 499 for a client that left.
+// The status an Error is answered with (ARCHITECTURE.md, 'When it fails'); 499 for a client that
+// left.
 std::uint16_t status_of(const Error& error);
 std::string_view reason_phrase(std::uint16_t status);
 
@@ -22,10 +23,10 @@ struct LocalReply {
   const Timeline& timeline;
   MonotonicTime now;
   std::uint64_t request_id = 0;
-  std::string limit_value;         // "5s", when a limit fired
-  Duration spent{};                // against that limit
-  bool json = false;               // problem+json (RFC 9457) instead of text
-  bool head_only = false;          // a response to HEAD
+  std::string limit_value;  // "5s", when a limit fired
+  Duration spent{};         // against that limit
+  bool json = false;        // problem+json (RFC 9457) instead of text
+  bool head_only = false;   // a response to HEAD
   bool keep_alive = false;
   std::string_view date;
 };

@@ -13,18 +13,20 @@ constexpr std::size_t kMaxSpareExchanges = 1024;
 
 constexpr std::string_view kTooManyClients =
     "HTTP/1.1 503 Service Unavailable\r\n"
-    "Proxy-Status: penstock; error=connection_limit_reached; details=\"limit=client.max_connections\"\r\n"
+    "Proxy-Status: penstock; error=connection_limit_reached; "
+    "details=\"limit=client.max_connections\"\r\n"
     "Content-Type: text/plain; charset=utf-8\r\n"
     "Content-Length: 96\r\n"
     "Retry-After: 1\r\n"
     "Connection: close\r\n"
     "\r\n"
-    "penstock: connection_limit_reached\ntoo many clients are connected: raise client.max_connections\n";
+    "penstock: connection_limit_reached\ntoo many clients are connected: raise "
+    "client.max_connections\n";
 
 }  // namespace
 
-Proxy::Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table, std::string pseudonym,
-             std::uint64_t first_request_id)
+Proxy::Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table,
+             std::string pseudonym, std::uint64_t first_request_id)
     : outside_(outside),
       pseudonym_(std::move(pseudonym)),
       table_(std::move(table)),
@@ -37,9 +39,11 @@ void Proxy::refuse(const Endpoint& endpoint, const Peer& peer) {
   endpoint.metrics->rejected[RejectReason::kNotAllowed].add();
   const bool is_user = peer.address.family() == AF_UNIX;
   outside_.log.write_limited(
-      LogLevel::kWarning, endpoint.name, "a client that the listener does not allow was disconnected", now(),
+      LogLevel::kWarning, endpoint.name,
+      "a client that the listener does not allow was disconnected", now(),
       {{"listener", endpoint.name},
-       {"client", is_user ? "user " + (peer.uid ? std::to_string(*peer.uid) : "unknown") : peer.address.ip()},
+       {"client",
+        is_user ? "user " + (peer.uid ? std::to_string(*peer.uid) : "unknown") : peer.address.ip()},
        {"key", is_user ? "allow_uids" : "allow_clients"}});
 }
 
@@ -50,8 +54,9 @@ void Proxy::accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const P
   }
   if (!outside_.clients.take()) {
     endpoint->metrics->rejected[RejectReason::kMaxConnections].add();
-    outside_.log.write_limited(LogLevel::kWarning, endpoint->name, "too many client connections: one was turned away",
-                               now(), {{"listener", endpoint->name}, {"key", "client.max_connections"}});
+    outside_.log.write_limited(LogLevel::kWarning, endpoint->name,
+                               "too many client connections: one was turned away", now(),
+                               {{"listener", endpoint->name}, {"key", "client.max_connections"}});
     stream->write(kTooManyClients);
     stream->shutdown_write();
     // A close with unread input is a reset, which may overtake the answer.
@@ -69,7 +74,8 @@ void Proxy::on_filter_changed(const Endpoint& endpoint) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     ClientSession& session = *it;
     ++it;
-    if (&session.endpoint() == &endpoint && !endpoint.filter.admits(session.peer())) session.dismiss();
+    if (&session.endpoint() == &endpoint && !endpoint.filter.admits(session.peer()))
+      session.dismiss();
   }
 }
 
@@ -129,7 +135,8 @@ void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
 void Proxy::write_record(const ExchangeRecord& record) {
   penstock::record(outside_.metrics, record);
   outside_.access_log.write(record);
-  if (outside_.access_log.has_unflushed() && !flush_.armed()) flush_.arm(now() + AccessLogWriter::kFlushAfter);
+  if (outside_.access_log.has_unflushed() && !flush_.armed())
+    flush_.arm(now() + AccessLogWriter::kFlushAfter);
 }
 
 void Proxy::hint_at_pooling(const Upstream& upstream, std::string_view host) {
@@ -138,8 +145,9 @@ void Proxy::hint_at_pooling(const Upstream& upstream, std::string_view host) {
   const auto [hinted, is_new] = hinted_.try_emplace(name, now());
   if (!is_new && now() - hinted->second < kQuietTime) return;
   hinted->second = now();
-  outside_.log.info("a tunnel cannot be pooled: let the app ask for http:// instead, penstock speaks TLS itself",
-                    {{"upstream", name}, {"url", "http://" + std::string(host) + "/"}});
+  outside_.log.info(
+      "a tunnel cannot be pooled: let the app ask for http:// instead, penstock speaks TLS itself",
+      {{"upstream", name}, {"url", "http://" + std::string(host) + "/"}});
 }
 
 void Proxy::on_flush_due() {

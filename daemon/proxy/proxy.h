@@ -102,8 +102,8 @@ class Proxy {
   BlockPool blocks_;
   std::shared_ptr<const RoutingTable> table_;
   std::vector<std::unique_ptr<Exchange>> spare_exchanges_;
-  std::map<std::string, RetryBudget, std::less<>> budgets_;        // by upstream
-  std::map<std::string, MonotonicTime, std::less<>> hinted_;       // likewise
+  std::map<std::string, RetryBudget, std::less<>> budgets_;   // by upstream
+  std::map<std::string, MonotonicTime, std::less<>> hinted_;  // likewise
   IntrusiveList<ClientSession> sessions_;
   std::size_t session_count_ = 0;
   Deadline flush_;  // of the access log

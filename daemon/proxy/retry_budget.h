@@ -23,7 +23,8 @@ class RetryBudget {
     if (granted_ == kNever) {
       given_ = per_second;
     } else {
-      given_ = std::min(given_ + per_second * std::chrono::duration<double>(now - granted_).count(), per_second);
+      given_ = std::min(given_ + per_second * std::chrono::duration<double>(now - granted_).count(),
+                        per_second);
     }
     granted_ = now;
     for (double* purse : {&given_, &tokens_}) {
@@ -37,8 +38,8 @@ class RetryBudget {
  private:
   static constexpr double kMostEarned = 100;  // a burst after a long quiet time
 
-  double tokens_ = 0;             // earned by requests
-  double given_ = 0;              // by time
+  double tokens_ = 0;  // earned by requests
+  double given_ = 0;   // by time
   MonotonicTime granted_ = kNever;
 };
 

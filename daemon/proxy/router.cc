@@ -11,16 +11,18 @@ constexpr std::uint16_t kHttpPort = 80;
 constexpr std::uint16_t kHttpsPort = 443;
 
 Unexpected<Error> refuse(std::uint16_t status, std::string detail) {
-  return {Error{.code = status == 403 ? ErrorCode::kHttpRequestDenied : ErrorCode::kHttpRequestError,
-                .source = ErrorSource::kDownstream,
-                .status = status,
-                .detail = std::move(detail)}};
+  return {
+      Error{.code = status == 403 ? ErrorCode::kHttpRequestDenied : ErrorCode::kHttpRequestError,
+            .source = ErrorSource::kDownstream,
+            .status = status,
+            .detail = std::move(detail)}};
 }
 
 // RFC 9110 section 7.6.3: a request that carries our own pseudonym has been here before.
 bool came_through_us(const RequestHead& head, std::string_view pseudonym) {
   for (const Field& field : head.fields) {
-    if (field.id == FieldId::kVia && field.value.find(pseudonym) != std::string_view::npos) return true;
+    if (field.id == FieldId::kVia && field.value.find(pseudonym) != std::string_view::npos)
+      return true;
   }
   return false;
 }
@@ -31,7 +33,8 @@ Result<void> read_authority(const RequestHead& head, Route& route) {
     return {};
   }
   const Field* host = head.fields.find(FieldId::kHost);
-  if (host == nullptr) return refuse(400, "the request names no host: send an absolute URL or a Host field");
+  if (host == nullptr)
+    return refuse(400, "the request names no host: send an absolute URL or a Host field");
   if (const auto reason = parse_authority(host->value, route.authority)) {
     return refuse(400, "malformed Host field: " + std::string(*reason));
   }
@@ -43,26 +46,31 @@ bool is_own_address(const Authority& authority, const SocketAddress& local) {
 }
 
 // The port that the client means. In an origin-form request's Host that of the listener means none.
-std::uint16_t meant_port(const Authority& authority, const ListenerView& listener, const Route& route) {
-  if (route.form == TargetForm::kOrigin && authority.port == listener.local.port()) return kHttpPort;
+std::uint16_t meant_port(const Authority& authority, const ListenerView& listener,
+                         const Route& route) {
+  if (route.form == TargetForm::kOrigin && authority.port == listener.local.port())
+    return kHttpPort;
   return authority.port.value_or(route.target.https ? kHttpsPort : kHttpPort);
 }
 
-bool is_unspecified(const SocketAddress& local) { return local.ip() == "0.0.0.0" || local.ip() == "::"; }
+bool is_unspecified(const SocketAddress& local) {
+  return local.ip() == "0.0.0.0" || local.ip() == "::";
+}
 
-// A listener on every address goes by any literal, through port mappings too. No page can be rebound
-// to a literal: that takes a name.
+// A listener on every address goes by any literal, through port mappings too. No page can be
+// rebound to a literal: that takes a name.
 bool may_be_own_literal(const Authority& authority, const SocketAddress& local) {
   return authority.kind != HostKind::kName && is_unspecified(local);
 }
 
 // A web page can make a browser send origin-form requests here, under a name that its owner points
 // at 127.0.0.1 or across sites; it cannot send absolute-form ones.
-Result<void> check_web_page_rules(const RoutingTable& table, const ListenerView& listener, const RequestHead& head,
-                                  const Route& route) {
+Result<void> check_web_page_rules(const RoutingTable& table, const ListenerView& listener,
+                                  const RequestHead& head, const Route& route) {
   const auto is_ours = [&](const Authority& authority) {
     if (authority.host == "localhost" || is_own_address(authority, listener.local)) return true;
-    const RoutingTable::Match match = table.match(authority.host, meant_port(authority, listener, route));
+    const RoutingTable::Match match =
+        table.match(authority.host, meant_port(authority, listener, route));
     return match.upstream != nullptr && !match.catch_all;
   };
   if (!is_ours(route.authority) && !may_be_own_literal(route.authority, listener.local)) {
@@ -70,8 +78,11 @@ Result<void> check_web_page_rules(const RoutingTable& table, const ListenerView&
   }
   if (listener.settings.allow_browsers) return {};
   if (const Field* site = head.fields.find(FieldId::kSecFetchSite)) {
-    if (equals_ignoring_case(site->value, "cross-site") || equals_ignoring_case(site->value, "same-site")) {
-      return refuse(403, "a web page of another site sent this request (Sec-Fetch-Site); allow_browsers permits it");
+    if (equals_ignoring_case(site->value, "cross-site") ||
+        equals_ignoring_case(site->value, "same-site")) {
+      return refuse(403,
+                    "a web page of another site sent this request (Sec-Fetch-Site); allow_browsers "
+                    "permits it");
     }
   }
   if (const Field* origin = head.fields.find(FieldId::kOrigin)) {
@@ -79,26 +90,34 @@ Result<void> check_web_page_rules(const RoutingTable& table, const ListenerView&
     Authority authority;
     const bool read = scheme_end != std::string_view::npos &&
                       !parse_authority(origin->value.substr(scheme_end + 3), authority);
-    const bool same = authority.host == route.authority.host && authority.port == route.authority.port;
+    const bool same =
+        authority.host == route.authority.host && authority.port == route.authority.port;
     const bool ours = read && (same || is_ours(authority));
-    if (!ours) return refuse(403, "a web page of another origin sent this request (Origin); allow_browsers permits it");
+    if (!ours)
+      return refuse(
+          403,
+          "a web page of another origin sent this request (Origin); allow_browsers permits it");
   }
   return {};
 }
 
 // Asked by a literal, a listener on every address goes by that.
 std::string how_to_use_the_proxy(const SocketAddress& local, const Authority& asked) {
-  const std::string address = may_be_own_literal(asked, local) ? asked.to_string(kHttpPort) : local.to_string();
-  const std::string set = local.family() == AF_UNIX ? "" : "set http_proxy=http://" + address + " and ";
+  const std::string address =
+      may_be_own_literal(asked, local) ? asked.to_string(kHttpPort) : local.to_string();
+  const std::string set =
+      local.family() == AF_UNIX ? "" : "set http_proxy=http://" + address + " and ";
   return "this is an HTTP proxy, not a web site: " + set +
          "ask for http://HOST/PATH, or give the listener an `upstream` and use it as base URL";
 }
 
-Result<void> choose_upstream(const RoutingTable& table, const ListenerView& listener, Route& route) {
+Result<void> choose_upstream(const RoutingTable& table, const ListenerView& listener,
+                             Route& route) {
   const Authority& asked = route.authority;
   if (!listener.settings.upstream.empty()) {
     route.upstream = table.find(listener.settings.upstream);
-    if (route.upstream == nullptr) return refuse(403, "the listener's upstream is not configured any more");
+    if (route.upstream == nullptr)
+      return refuse(403, "the listener's upstream is not configured any more");
     return {};
   }
   const RoutingTable::Match match = table.match(asked.host, meant_port(asked, listener, route));
@@ -107,13 +126,16 @@ Result<void> choose_upstream(const RoutingTable& table, const ListenerView& list
     return refuse(400, how_to_use_the_proxy(listener.local, asked));
   }
   if (match.upstream == nullptr) {
-    return refuse(403, "no upstream has the host " + asked.to_string(kHttpPort) + "; add it to `hosts` of one");
+    return refuse(403, "no upstream has the host " + asked.to_string(kHttpPort) +
+                           "; add it to `hosts` of one");
   }
   route.upstream = match.upstream;
   route.catch_all = match.catch_all;
   const auto& allowed = listener.settings.upstreams;
-  if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), route.upstream->settings->name) == allowed.end()) {
-    return refuse(403, "upstream " + route.upstream->settings->name + " may not be reached by this listener");
+  if (!allowed.empty() &&
+      std::find(allowed.begin(), allowed.end(), route.upstream->settings->name) == allowed.end()) {
+    return refuse(
+        403, "upstream " + route.upstream->settings->name + " may not be reached by this listener");
   }
   return {};
 }
@@ -128,7 +150,8 @@ void choose_destination(const RoutingTable& table, const ListenerView& listener,
   // The listener's port, or the port of a name that only led here, is not the upstream's.
   if (route.form == TargetForm::kOrigin && asked.port == listener.local.port()) asked.port.reset();
   if (base_url && !named) asked.port.reset();
-  route.choice = upstream.destination.choose(route.target.https, use_only_host ? *upstream.only_host : asked);
+  route.choice =
+      upstream.destination.choose(route.target.https, use_only_host ? *upstream.only_host : asked);
 }
 
 void write_host_field(Route& route) {
@@ -152,7 +175,8 @@ Result<void> check_unwrapped(const ListenerView& listener, const RequestHead& he
   };
   Authority host;
   const Field* field = head.fields.find(FieldId::kHost);
-  const bool host_fits = field == nullptr || (!parse_authority(field->value, host) && is_expected(host));
+  const bool host_fits =
+      field == nullptr || (!parse_authority(field->value, host) && is_expected(host));
   if (!is_expected(route.authority) || !host_fits) {
     return refuse(400, "a request inside the tunnel names another host than the tunnel does");
   }
@@ -165,15 +189,19 @@ Result<void> route_connect(const RoutingTable& table, const ListenerView& listen
   const Authority& asked = route.authority;
   if (listener.unwrapped != nullptr) return refuse(400, "CONNECT inside a plaintext tunnel");
   if (auto chosen = choose_upstream(table, listener, route); !chosen) return chosen;
-  if (!listener.settings.upstream.empty() && !table.names_host(*route.upstream, asked.host, *asked.port)) {
-    return refuse(403, "this listener leads to one upstream only, and the target is none of its hosts");
+  if (!listener.settings.upstream.empty() &&
+      !table.names_host(*route.upstream, asked.host, *asked.port)) {
+    return refuse(403,
+                  "this listener leads to one upstream only, and the target is none of its hosts");
   }
   route.connect = true;
   route.unwrap = *asked.port == kHttpPort;
   const std::vector<std::string>& ports = table.config().egress.connect_ports;
-  const bool allowed = ports.empty() || std::find(ports.begin(), ports.end(), std::to_string(*asked.port)) != ports.end();
+  const bool allowed = ports.empty() || std::find(ports.begin(), ports.end(),
+                                                  std::to_string(*asked.port)) != ports.end();
   if (!route.unwrap && !allowed) {
-    return refuse(403, "CONNECT to port " + std::to_string(*asked.port) + " is not allowed; egress.connect_ports lists those that are");
+    return refuse(403, "CONNECT to port " + std::to_string(*asked.port) +
+                           " is not allowed; egress.connect_ports lists those that are");
   }
   route.choice = {asked.host, asked.kind, *asked.port, false};
   asked.append_to(route.host_field = {}, 0);
@@ -183,8 +211,8 @@ Result<void> route_connect(const RoutingTable& table, const ListenerView& listen
 
 }  // namespace
 
-Result<void> route_request(const RoutingTable& table, const ListenerView& listener, const RequestHead& head,
-                           std::string_view own_pseudonym, Route& route) {
+Result<void> route_request(const RoutingTable& table, const ListenerView& listener,
+                           const RequestHead& head, std::string_view own_pseudonym, Route& route) {
   route.form = TargetForm::kAuthority;
   route.web_page = false;
   route.connect = route.unwrap = route.catch_all = false;
@@ -198,13 +226,15 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
   }
   route.form = route.target.form;
   if (head.method == Method::kConnect) return route_connect(table, listener, route);
-  if (route.form == TargetForm::kAsterisk) return refuse(501, "OPTIONS * is not supported in this version");
+  if (route.form == TargetForm::kAsterisk)
+    return refuse(501, "OPTIONS * is not supported in this version");
   if (auto read = read_authority(head, route); !read) return read;
   if (listener.unwrapped != nullptr) {
     if (auto checked = check_unwrapped(listener, head, route); !checked) return checked;
   }
   // No page reaches a unix socket, nor the inside of a tunnel.
-  if (route.form == TargetForm::kOrigin && listener.unwrapped == nullptr && listener.local.family() != AF_UNIX) {
+  if (route.form == TargetForm::kOrigin && listener.unwrapped == nullptr &&
+      listener.local.family() != AF_UNIX) {
     const bool own_road = !listener.settings.upstream.empty();
     auto checked = check_web_page_rules(table, listener, head, route);
     // Somebody who opens the proxy's port with a browser is told what it is.

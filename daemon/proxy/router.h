@@ -26,22 +26,22 @@ struct ListenerView {
 struct Route {
   const Upstream* upstream = nullptr;
   TargetForm form = TargetForm::kAuthority;  // kAuthority too while the target is not read
-  bool connect = false;           // a tunnel to `choice`; with `unwrap`, requests come inside it
+  bool connect = false;  // a tunnel to `choice`; with `unwrap`, requests come inside it
   bool unwrap = false;
-  bool catch_all = false;         // taken by an upstream's "*"
-  bool web_page = false;          // refused by the rules against web pages
-  Destination::Choice choice;     // its views point at the authorities below or into the upstream
-  std::string host_field;         // the Host that is sent
-  std::string_view path;          // what is sent as the target, a view into the head
+  bool catch_all = false;      // taken by an upstream's "*"
+  bool web_page = false;       // refused by the rules against web pages
+  Destination::Choice choice;  // its views point at the authorities below or into the upstream
+  std::string host_field;      // the Host that is sent
+  std::string_view path;       // what is sent as the target, a view into the head
   bool add_slash = false;
 
-  Target target;                  // as parsed; scratch
-  Authority authority;            // what was asked for
+  Target target;        // as parsed; scratch
+  Authority authority;  // what was asked for
 };
 
 // Fills `route`. Errors: the request is malformed (400), misdirected (421), denied (403), a loop
 // (502) or of a kind that this version does not serve (501).
-Result<void> route_request(const RoutingTable& table, const ListenerView& listener, const RequestHead& head,
-                           std::string_view own_pseudonym, Route& route);
+Result<void> route_request(const RoutingTable& table, const ListenerView& listener,
+                           const RequestHead& head, std::string_view own_pseudonym, Route& route);
 
 }  // namespace penstock

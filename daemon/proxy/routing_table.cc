@@ -19,9 +19,8 @@ std::optional<Authority> only_exact_host(const UpstreamSettings& settings) {
 
 }  // namespace
 
-Result<std::shared_ptr<const RoutingTable>, std::string> RoutingTable::create(ConfigSnapshot config,
-                                                                              TrustStores& trust,
-                                                                              const RoutingTable* previous) {
+Result<std::shared_ptr<const RoutingTable>, std::string> RoutingTable::create(
+    ConfigSnapshot config, TrustStores& trust, const RoutingTable* previous) {
   std::shared_ptr<RoutingTable> table(new RoutingTable(std::move(config)));
   table->upstreams_.reserve(table->config_->upstreams.size());
   for (const UpstreamSettings& settings : table->config_->upstreams) {
@@ -35,14 +34,15 @@ Result<std::shared_ptr<const RoutingTable>, std::string> RoutingTable::create(Co
       upstream.tls = before->tls;
     } else {
       const UpstreamPolicy& policy = settings.policy;
-      auto context = TlsClientContext::create(policy.tls, policy.ca_pem, policy.extra_ca_pem, policy.cert_pem,
-                                              policy.key_pem, trust);
+      auto context = TlsClientContext::create(policy.tls, policy.ca_pem, policy.extra_ca_pem,
+                                              policy.cert_pem, policy.key_pem, trust);
       if (!context) return Unexpected{"upstream " + settings.name + ": " + context.error().detail};
       upstream.tls = *std::move(context);
     }
     table->upstreams_.push_back(std::move(upstream));
   }
-  for (const Upstream& upstream : table->upstreams_) table->by_name_.emplace(upstream.settings->name, &upstream);
+  for (const Upstream& upstream : table->upstreams_)
+    table->by_name_.emplace(upstream.settings->name, &upstream);
   return std::shared_ptr<const RoutingTable>(std::move(table));
 }
 
@@ -58,7 +58,8 @@ RoutingTable::Match RoutingTable::match(std::string_view host, std::uint16_t por
   return {&upstream, upstream.settings->hosts[found->pattern] == "*"};
 }
 
-bool RoutingTable::names_host(const Upstream& upstream, std::string_view host, std::uint16_t port) const {
+bool RoutingTable::names_host(const Upstream& upstream, std::string_view host,
+                              std::uint16_t port) const {
   const Match found = match(host, port);
   return found.upstream == &upstream && !found.catch_all;
 }

@@ -25,8 +25,8 @@ struct Upstream {
   std::uint64_t identity = 0;
   std::shared_ptr<const TlsClientContext> tls;
   Destination destination;
-  // The only pattern without a wildcard, when there is no `origin`: where the requests of a base-URL
-  // listener lead that name no host of the upstream.
+  // The only pattern without a wildcard, when there is no `origin`: where the requests of a
+  // base-URL listener lead that name no host of the upstream.
   std::optional<Authority> only_host;
 };
 
@@ -34,8 +34,8 @@ class RoutingTable {
  public:
   // Contexts of `previous` are taken over where the identity is the same, so that kept TLS sessions
   // survive a reload. The error names the upstream and what is wrong with its TLS settings.
-  static Result<std::shared_ptr<const RoutingTable>, std::string> create(ConfigSnapshot config, TrustStores& trust,
-                                                                         const RoutingTable* previous);
+  static Result<std::shared_ptr<const RoutingTable>, std::string> create(
+      ConfigSnapshot config, TrustStores& trust, const RoutingTable* previous);
 
   const Config& config() const { return *config_; }
   const std::vector<Upstream>& upstreams() const { return upstreams_; }
@@ -51,7 +51,8 @@ class RoutingTable {
   bool names_host(const Upstream& upstream, std::string_view host, std::uint16_t port) const;
 
  private:
-  explicit RoutingTable(ConfigSnapshot config) : config_(std::move(config)), matcher_(config_->upstreams) {}
+  explicit RoutingTable(ConfigSnapshot config)
+      : config_(std::move(config)), matcher_(config_->upstreams) {}
 
   const ConfigSnapshot config_;
   const HostMatcher matcher_;

@@ -14,8 +14,10 @@ Tunnel::Tunnel(const Ends& ends, const Clock& clock, TimerWheel& timers, const L
     : clock_(clock),
       idle_(idle),
       on_ended_(on_ended),
-      upwards_{ends.client, ends.upstream, ends.from_client, TunnelEnd::kClientBroke, TunnelEnd::kUpstreamBroke},
-      downwards_{ends.upstream, ends.client, ends.from_upstream, TunnelEnd::kUpstreamBroke, TunnelEnd::kClientBroke},
+      upwards_{ends.client, ends.upstream, ends.from_client, TunnelEnd::kClientBroke,
+               TunnelEnd::kUpstreamBroke},
+      downwards_{ends.upstream, ends.client, ends.from_upstream, TunnelEnd::kUpstreamBroke,
+                 TunnelEnd::kClientBroke},
       client_side_(*this, upwards_, downwards_),
       upstream_side_(*this, downwards_, upwards_),
       deadline_(timers, Delegate<void()>::to<&Tunnel::on_idle>(*this)) {
@@ -28,7 +30,8 @@ Tunnel::~Tunnel() {
 }
 
 std::optional<TunnelEnd> Tunnel::start() {
-  for (Direction* direction : {&upwards_, &downwards_}) direction->from.resume_read(PauseReason::kBackpressure);
+  for (Direction* direction : {&upwards_, &downwards_})
+    direction->from.resume_read(PauseReason::kBackpressure);
   upwards_.from.set_handler(&client_side_);
   downwards_.from.set_handler(&upstream_side_);
   touch();
@@ -42,8 +45,8 @@ void Tunnel::advance(Direction& direction) {
   if (const auto end = move(direction)) on_ended_(*end);  // may destroy |this|
 }
 
-// Sends what waits, then reads and sends until the kernel has no more, the sink takes no more, or it
-// is others' turn.
+// Sends what waits, then reads and sends until the kernel has no more, the sink takes no more, or
+// it is others' turn.
 std::optional<TunnelEnd> Tunnel::move(Direction& direction) {
   std::uint64_t moved_before = direction.moved;
   for (;;) {
@@ -53,7 +56,8 @@ std::optional<TunnelEnd> Tunnel::move(Direction& direction) {
       return std::nullopt;
     }
     if (direction.state != Direction::State::kOpen) break;
-    const bool turn_over = direction.moved - moved_before >= kMaxBytesPerTurn && !direction.from.has_pending();
+    const bool turn_over =
+        direction.moved - moved_before >= kMaxBytesPerTurn && !direction.from.has_pending();
     if (turn_over) break;
     const std::span<char> space = direction.buffer.prepare();
     const IoResult result = direction.from.read(space);

@@ -1,9 +1,9 @@
-// Two streams joined: bytes of each go to the other as they are, until both directions have ended or
-// one side breaks. The end of one direction is passed on and the other lives on (half-close).
+// Two streams joined: bytes of each go to the other as they are, until both directions have ended
+// or one side breaks. The end of one direction is passed on and the other lives on (half-close).
 //
 // What was read before the tunnel began (early data, bytes behind a 101) is sent first. A side that
-// takes nothing stops the reading of the other. No HTTP limit applies, only `idle`: so long without a
-// byte either way.
+// takes nothing stops the reading of the other. No HTTP limit applies, only `idle`: so long without
+// a byte either way.
 //
 // Owner: an Exchange, which owns both streams by way of its session and its lease and outlives the
 // tunnel. Thread: the worker's. on_ended comes once, never before start() has returned, and the
@@ -23,10 +23,10 @@
 namespace penstock {
 
 enum class TunnelEnd : std::uint8_t {
-  kDone,             // both sides ended
-  kIdle,             // nothing moved for too long
-  kClientBroke,      // the client's connection failed
-  kUpstreamBroke,    // the upstream's connection failed
+  kDone,           // both sides ended
+  kIdle,           // nothing moved for too long
+  kClientBroke,    // the client's connection failed
+  kUpstreamBroke,  // the upstream's connection failed
 };
 
 class Tunnel {
@@ -63,7 +63,8 @@ class Tunnel {
   };
   // Tells which stream an event came from.
   struct Side final : StreamHandler {
-    Side(Tunnel& owner, Direction& in, Direction& out) : tunnel(owner), incoming(in), outgoing(out) {}
+    Side(Tunnel& owner, Direction& in, Direction& out)
+        : tunnel(owner), incoming(in), outgoing(out) {}
     void on_readable() override { tunnel.advance(incoming); }
     void on_writable() override { tunnel.advance(outgoing); }
     Tunnel& tunnel;

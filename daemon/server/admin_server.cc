@@ -23,20 +23,29 @@ constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf
 
 std::string_view reason(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 421: return "Misdirected Request";
-    case 503: return "Service Unavailable";
-    default: return "Bad Request";
+    case 200:
+      return "OK";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 421:
+      return "Misdirected Request";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Bad Request";
   }
 }
 
 }  // namespace
 
 // One request and its answer.
-class AdminServer::Connection final : public ListNode<>, public DeferredDeletable, private StreamHandler {
+class AdminServer::Connection final : public ListNode<>,
+                                      public DeferredDeletable,
+                                      private StreamHandler {
  public:
   Connection(AdminServer& server, int fd)
       : server_(server),
@@ -53,10 +62,13 @@ class AdminServer::Connection final : public ListNode<>, public DeferredDeletabl
 
   void answer(int status, std::string_view type, std::string_view body) {
     waits_for_workers_ = false;
-    std::string head = "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason(status)) + "\r\n";
-    head += "Content-Type: " + std::string(type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    std::string head =
+        "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason(status)) + "\r\n";
+    head += "Content-Type: " + std::string(type) +
+            "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
     if (status == 405) head += "Allow: GET, HEAD\r\n";
-    head += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n";
+    head +=
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n";
     if (request_.method == Method::kHead) body = {};
     output_.set_max_bytes(head.size() + body.size());
     output_.append(head);
@@ -167,7 +179,8 @@ class AdminServer::Connection final : public ListNode<>, public DeferredDeletabl
     while (!rest.empty()) {
       const std::size_t end = std::min(rest.find('&'), rest.size());
       const std::string_view pair = rest.substr(0, end);
-      if (pair.size() > key.size() && pair.starts_with(key) && pair[key.size()] == '=') return pair.substr(key.size() + 1);
+      if (pair.size() > key.size() && pair.starts_with(key) && pair[key.size()] == '=')
+        return pair.substr(key.size() + 1);
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     return {};
@@ -225,7 +238,9 @@ void AdminServer::answer_waiting(bool alive) {
   for (auto it = connections_.begin(); it != connections_.end();) {
     Connection& connection = *it;
     ++it;
-    if (connection.waits_for_workers()) connection.answer(alive ? 200 : 503, kText, alive ? "alive\n" : "a worker's loop does not turn\n");
+    if (connection.waits_for_workers())
+      connection.answer(alive ? 200 : 503, kText,
+                        alive ? "alive\n" : "a worker's loop does not turn\n");
   }
 }
 

@@ -1,9 +1,9 @@
-// The admin addresses. The full one serves GET /livez, /readyz, /pools and /metrics; the public one,
-// for probes and Prometheus, all but /pools.
+// The admin addresses. The full one serves GET /livez, /readyz, /pools and /metrics; the public
+// one, for probes and Prometheus, all but /pools.
 //
-// A web page must not be able to ask through a browser: a request that carries an Origin is refused,
-// and the full address takes only the Host that is its own or localhost. The public one is asked
-// under whatever name or address others know it by. One request per connection.
+// A web page must not be able to ask through a browser: a request that carries an Origin is
+// refused, and the full address takes only the Host that is its own or localhost. The public one is
+// asked under whatever name or address others know it by. One request per connection.
 //
 // Owner: the Daemon. Thread: the control loop's. Ends with its open connections.
 #pragma once

@@ -44,7 +44,8 @@ std::uint32_t client_limit(const ClientSettings& settings) {
 PoolPolicies pool_policies(const RoutingTable& table) {
   PoolPolicies policies;
   for (const Upstream& upstream : table.upstreams()) {
-    policies[upstream.settings->name] = {host_limits(upstream.settings->policy.pool), upstream.identity};
+    policies[upstream.settings->name] = {host_limits(upstream.settings->policy.pool),
+                                         upstream.identity};
   }
   return policies;
 }
@@ -77,14 +78,16 @@ int Daemon::run(const OnListening& on_listening) {
   SignalWatcher reload_signal(loop_, SIGHUP, Delegate<void()>::to<&Daemon::reload>(*this));
   SignalWatcher reopen_signal(loop_, SIGUSR1, Delegate<void()>::to<&Daemon::reopen_logs>(*this));
   SignalWatcher term_signal(loop_, SIGTERM, Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
-  SignalWatcher interrupt_signal(loop_, SIGINT, Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
+  SignalWatcher interrupt_signal(loop_, SIGINT,
+                                 Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
   for (const auto& worker : workers_) worker->start();
   state_ = State::kServing;
   for (const ListeningSocket& socket : sockets_.all()) {
     log_.info("listening", {{"address", socket.local.to_string()}});
     if (on_listening) on_listening(socket.local);
   }
-  log_.info("penstock is ready", {{"version", version()}, {"config", loaded_.file}, {"pid", ::getpid()}});
+  log_.info("penstock is ready",
+            {{"version", version()}, {"config", loaded_.file}, {"pid", ::getpid()}});
   service_manager_.ready();
   loop_.run();
   admin_.reset();
@@ -97,7 +100,8 @@ int Daemon::run(const OnListening& on_listening) {
 
 int Daemon::set_up() {
   raise_descriptor_limit();
-  for (const auto step : {&Daemon::prepare_config, &Daemon::open_listeners, &Daemon::open_admin, &Daemon::create_workers}) {
+  for (const auto step : {&Daemon::prepare_config, &Daemon::open_listeners, &Daemon::open_admin,
+                          &Daemon::create_workers}) {
     if (const int code = (this->*step)(); code != kExitOk) return code;
   }
   return kExitOk;
@@ -129,7 +133,8 @@ int Daemon::open_listeners() {
   }
   sockets_.adopt(*std::move(opened));
   for (const std::string& name : sockets_.unused_names(*loaded_.config)) {
-    log_.warning("a socket that systemd passed is not used: no listener has this address", {{"address", "systemd:" + name}});
+    log_.warning("a socket that systemd passed is not used: no listener has this address",
+                 {{"address", "systemd:" + name}});
   }
   return kExitOk;
 }
@@ -146,12 +151,14 @@ int Daemon::open_admin_server(std::unique_ptr<AdminServer>& server, AdminScope s
   if (address.empty()) return kExitOk;
   auto fd = open_tcp(address);
   if (fd) {
-    server = std::make_unique<AdminServer>(loop_, fd->release(), static_cast<AdminBackend&>(*this), scope);
+    server = std::make_unique<AdminServer>(loop_, fd->release(), static_cast<AdminBackend&>(*this),
+                                           scope);
     return kExitOk;
   }
   const bool busy = fd.error().exit_code == kExitAddressInUse;
   if (busy && full && settings.address_is_default) {
-    log_.warning("the default admin address is in use: there is no admin server", {{"address", address}});
+    log_.warning("the default admin address is in use: there is no admin server",
+                 {{"address", address}});
     return kExitOk;
   }
   log_.error("cannot listen for the admin server", {{"error", fd.error().why}});
@@ -185,7 +192,8 @@ std::shared_ptr<const EgressPolicy> Daemon::make_egress(const Config& config) co
   for (const ListeningSocket& socket : sockets_.all()) own.push_back(socket.local);
   if (admin_ != nullptr) own.push_back(admin_->local_address());
   if (public_admin_ != nullptr) own.push_back(public_admin_->local_address());
-  return std::make_shared<const EgressPolicy>(config.egress.deny, config.egress.allow, std::move(own));
+  return std::make_shared<const EgressPolicy>(config.egress.deny, config.egress.allow,
+                                              std::move(own));
 }
 
 WorkerConfig Daemon::worker_config() const { return {table_, egress_}; }
@@ -238,7 +246,8 @@ bool Daemon::try_reload(std::string& why) {
 void Daemon::apply(LoadResult next, std::shared_ptr<const RoutingTable> table) {
   const Config& config = *next.config;
   for (const std::string& risk : next.risk_lines()) log_.warning(risk);
-  for (const std::string& line : diff(*loaded_.config, config).lines()) log_.info("reload", {{"change", line}});
+  for (const std::string& line : diff(*loaded_.config, config).lines())
+    log_.info("reload", {{"change", line}});
   log_.set_level(config.log.level);
   log_.set_format(config.log.format);
   clients_.set_limit(client_limit(config.client));
@@ -268,21 +277,25 @@ void Daemon::reopen_logs() {
 
 void Daemon::on_stop_signal() {
   switch (state_) {
-    case State::kServing: begin_drain(); return;
+    case State::kServing:
+      begin_drain();
+      return;
     case State::kDraining:
       log_.warning("a second signal: stopping at once");
       exit_code_ = kExitFailure;
       stop();
       return;
     case State::kStarting:
-    case State::kStopped: return;
+    case State::kStopped:
+      return;
   }
 }
 
 void Daemon::begin_drain() {
   state_ = State::kDraining;
   const Duration grace = loaded_.config->shutdown.grace;
-  log_.info("draining", {{"grace_ms", std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()}});
+  log_.info("draining",
+            {{"grace_ms", std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()}});
   service_manager_.stopping(grace);
   grace_.arm(loop_.now() + grace);
   undrained_workers_ = workers_.size();
@@ -314,7 +327,8 @@ bool Daemon::ready(std::string& why) {
 }
 
 std::string Daemon::pools_json(std::string_view upstream) {
-  return penstock::pools_json(registry_.snapshot(loop_.now()), upstream, revision_, loop_.wall_now());
+  return penstock::pools_json(registry_.snapshot(loop_.now()), upstream, revision_,
+                              loop_.wall_now());
 }
 
 std::string Daemon::metrics_text() {
@@ -361,8 +375,9 @@ std::string Daemon::status_line() {
     connections += host.dialing + host.idle + host.busy;
   }
   std::string line = state_ == State::kDraining ? "draining, " : "";
-  line += "revision " + std::to_string(revision_) + ", clients " + std::to_string(clients_.taken()) +
-          ", upstream connections " + std::to_string(connections);
+  line += "revision " + std::to_string(revision_) + ", clients " +
+          std::to_string(clients_.taken()) + ", upstream connections " +
+          std::to_string(connections);
   if (!last_reload_error_.empty()) line += "; the last reload failed: " + last_reload_error_;
   return line;
 }

@@ -1,7 +1,7 @@
 // The process: one configuration in force, its workers, its listening sockets, reload, drain, stop.
 //
-// It lives on the control loop, the main thread's, beside the admin server and the signals; requests
-// are served by the workers alone.
+// It lives on the control loop, the main thread's, beside the admin server and the signals;
+// requests are served by the workers alone.
 //
 // Owner: run_daemon(). Thread: the main one. Ends after its workers were stopped.
 #pragma once

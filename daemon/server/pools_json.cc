@@ -77,7 +77,8 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   const bool is_v6 = host.key.host.find(':') != std::string::npos;
   json.open('{');
   json.key("origin");
-  json.string((is_v6 ? "[" + host.key.host + "]" : host.key.host) + ":" + std::to_string(host.key.port));
+  json.string((is_v6 ? "[" + host.key.host + "]" : host.key.host) + ":" +
+              std::to_string(host.key.port));
   json.key("limits");
   json.open('{');
   write_limit(json, "max_connections", host.limits.max_connections);
@@ -92,7 +93,8 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   write_count(json, "upgraded", host.upgraded);
   json.close('}');
   write_count(json, "waiting", host.waiting);
-  write_count(json, "oldest_wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(host.oldest_wait).count());
+  write_count(json, "oldest_wait_ms",
+              std::chrono::duration_cast<std::chrono::milliseconds>(host.oldest_wait).count());
   write_count(json, "opened", host.opened);
   json.key("acquires");
   json.open('{');
@@ -103,7 +105,8 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   json.key("closed");
   json.open('{');
   for (std::size_t i = 0; i < host.closed.size(); ++i) {
-    if (host.closed[i] > 0) write_count(json, to_string(static_cast<CloseReason>(i)), host.closed[i]);
+    if (host.closed[i] > 0)
+      write_count(json, to_string(static_cast<CloseReason>(i)), host.closed[i]);
   }
   json.close('}');
   json.key("last_error");
@@ -125,8 +128,8 @@ std::string rfc3339(WallTime now) {
 
 }  // namespace
 
-std::string pools_json(const std::vector<HostSnapshot>& hosts, std::string_view upstream, std::uint64_t revision,
-                       WallTime now) {
+std::string pools_json(const std::vector<HostSnapshot>& hosts, std::string_view upstream,
+                       std::uint64_t revision, WallTime now) {
   std::map<std::string_view, std::vector<const HostSnapshot*>> by_upstream;
   std::size_t matching = 0;
   for (const HostSnapshot& host : hosts) {

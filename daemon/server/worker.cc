@@ -13,11 +13,12 @@ struct Worker::Door {
       : worker(owner),
         listener(owner.loop_, fd, Listener::OnAccepted::to<&Door::on_accepted>(*this),
                  Listener::OnError::to<&Door::on_accept_error>(*this)),
-        endpoint(std::make_shared<Endpoint>(Endpoint{.settings = settings,
-                                                     .local = listener.local_address(),
-                                                     .name = settings.address,
-                                                     .metrics = &owner.metrics_.listener(settings.address),
-                                                     .filter = filter_of(settings)})) {}
+        endpoint(std::make_shared<Endpoint>(
+            Endpoint{.settings = settings,
+                     .local = listener.local_address(),
+                     .name = settings.address,
+                     .metrics = &owner.metrics_.listener(settings.address),
+                     .filter = filter_of(settings)})) {}
 
   static ClientFilter filter_of(const ListenerSettings& settings) {
     return {settings.allow_uids, settings.allow_clients};
@@ -25,7 +26,7 @@ struct Worker::Door {
 
   void on_accepted(int fd, const SocketAddress& peer) {
     worker.proxy_->accept(std::make_unique<TcpStream>(worker.loop_, fd), endpoint,
-                           identify_peer(fd, peer));
+                          identify_peer(fd, peer));
   }
   // Open connections share the endpoint.
   void update(const ListenerSettings& settings) {
@@ -35,8 +36,9 @@ struct Worker::Door {
   }
   void on_accept_error(int sys) {
     endpoint->metrics->rejected[RejectReason::kFileDescriptors].add();
-    worker.shared_.log.write_limited(LogLevel::kWarning, endpoint->name, "accepting pauses: out of descriptors or memory",
-                                     worker.loop_.now(), {{"listener", endpoint->name}, {"errno", sys}});
+    worker.shared_.log.write_limited(
+        LogLevel::kWarning, endpoint->name, "accepting pauses: out of descriptors or memory",
+        worker.loop_.now(), {{"listener", endpoint->name}, {"errno", sys}});
   }
 
   Worker& worker;
@@ -44,10 +46,12 @@ struct Worker::Door {
   EndpointRef endpoint;
 };
 
-Result<std::unique_ptr<Worker>> Worker::create(std::size_t index, Loop& control, const Shared& shared,
-                                               WorkerMetrics& metrics, const WorkerConfig& config) {
+Result<std::unique_ptr<Worker>> Worker::create(std::size_t index, Loop& control,
+                                               const Shared& shared, WorkerMetrics& metrics,
+                                               const WorkerConfig& config) {
   std::unique_ptr<Worker> worker(new Worker(control, shared, metrics));
-  if (auto ready = worker->set_up(index, config); !ready) return Unexpected{std::move(ready).error()};
+  if (auto ready = worker->set_up(index, config); !ready)
+    return Unexpected{std::move(ready).error()};
   return worker;
 }
 
@@ -77,9 +81,12 @@ Result<void> Worker::set_up(std::size_t index, const WorkerConfig& config) {
   if (!resolver) return Unexpected{std::move(resolver).error()};
   resolver_ = std::make_unique<ResolverSwitch>(*std::move(resolver));
   dialer_ = std::make_unique<NetDialer>(loop_, *resolver_, config.egress);
-  pool_ = std::make_unique<WorkerPool>(
-      index, shared_.registry,
-      WorkerPool::Outside{.executor = loop_, .clock = loop_, .timers = loop_.timers(), .dialer = *dialer_, .metrics = metrics_});
+  pool_ = std::make_unique<WorkerPool>(index, shared_.registry,
+                                       WorkerPool::Outside{.executor = loop_,
+                                                           .clock = loop_,
+                                                           .timers = loop_.timers(),
+                                                           .dialer = *dialer_,
+                                                           .metrics = metrics_});
   access_log_ = std::make_unique<AccessLogWriter>(shared_.access_log, random_number());
   proxy_ = std::make_unique<Proxy>(Proxy::Outside{.executor = loop_,
                                                   .clock = loop_,
@@ -125,7 +132,9 @@ void Worker::on_control(Done done) {
 }
 
 void Worker::open_listener(int fd, const ListenerSettings& settings) {
-  post(loop_, [this, fd, settings] { doors_.emplace(settings.address, std::make_unique<Door>(*this, fd, settings)); });
+  post(loop_, [this, fd, settings] {
+    doors_.emplace(settings.address, std::make_unique<Door>(*this, fd, settings));
+  });
 }
 
 void Worker::update_listener(const ListenerSettings& settings) {
@@ -160,7 +169,8 @@ void Worker::apply(const WorkerConfig& config) {
   if (resolver) {
     resolver_->replace(*std::move(resolver));
   } else {
-    shared_.log.error("the DNS settings cannot be used, the old ones stay", {{"error", resolver.error().detail}});
+    shared_.log.error("the DNS settings cannot be used, the old ones stay",
+                      {{"error", resolver.error().detail}});
   }
   dialer_->set_egress(config.egress);
   proxy_->reconfigure(config.table);

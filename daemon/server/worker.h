@@ -49,8 +49,9 @@ class Worker {
   using Done = std::function<void()>;  // called on the control loop
 
   // Fails when the DNS settings cannot be used.
-  static Result<std::unique_ptr<Worker>> create(std::size_t index, Loop& control, const Shared& shared,
-                                                WorkerMetrics& metrics, const WorkerConfig& config);
+  static Result<std::unique_ptr<Worker>> create(std::size_t index, Loop& control,
+                                                const Shared& shared, WorkerMetrics& metrics,
+                                                const WorkerConfig& config);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();  // after stop(), or never started
@@ -67,8 +68,8 @@ class Worker {
   // Requests that come from now on are served by it; `done` once no pool holds what it excludes.
   void reconfigure(const WorkerConfig& config, Done done);
 
-  // Listeners are accepted until empty and closed, sessions end after their present exchange; `done`
-  // when the last one has gone.
+  // Listeners are accepted until empty and closed, sessions end after their present exchange;
+  // `done` when the last one has gone.
   void begin_drain(Done done);
   // Answers that the loop turns.
   void ping(Done done);

@@ -111,10 +111,12 @@ void render_pools(PrometheusText& text, const PoolGauges& pools) {
 }
 
 void render_retries(PrometheusText& text, const Upstreams& upstreams) {
-  text.counter("penstock_retries_total", "Further tries on a new connection, by what became of them.");
+  text.counter("penstock_retries_total",
+               "Further tries on a new connection, by what became of them.");
   for (const auto& [name, upstream] : upstreams) {
     for_each_value<RetryResult>(kRetryResultCount, [&](RetryResult result) {
-      text.sample({{"upstream", name}, {"result", to_string(result)}}, upstream.retries[result].value());
+      text.sample({{"upstream", name}, {"result", to_string(result)}},
+                  upstream.retries[result].value());
     });
   }
 }
