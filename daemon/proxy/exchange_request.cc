@@ -92,9 +92,8 @@ void Exchange::pump_request() {
       clocks_.stop(LimitKind::kClientBodyStall);
       add_request_body(step.body);
     }
-    if (finished_ || upstream_write_failed_) return;
-    input.consume(step.consumed);
-    if (!lease_) return;  // another try has begun; it has what was taken
+    input.consume(step.consumed);  // also when the write failed: another try has what was taken
+    if (finished_ || upstream_write_failed_ || !lease_) return;
     switch (step.event) {
       case ParseEvent::kBody:
         if (upstream_blocked_) {

@@ -246,6 +246,28 @@ TEST_F(ConnectionTest, AWriteThatFailsAtOnceIsATermination) {
   EXPECT_EQ(pool_state().busy + pool_state().idle, 0U);
 }
 
+// The write fails at once and the read only later: what was taken in between is sent once.
+TEST_F(ConnectionTest, ABodyWhoseWriteFailedIsSentOnceByTheNextTry) {
+  FakePeer& client = ask(kGet);
+  FakePeer& upstream = open_upstream();
+  answer(upstream, kOk);
+  upstream.fail_writes();
+  std::string body;
+  for (int i = 0; i < 8000; ++i) body += std::to_string(10000 + i);
+  client.send(join(
+      {"PUT http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 40000\r\n\r\n", body}));
+  settle();
+  upstream.fail_reads();
+  settle();
+  FakePeer& next = open_upstream();
+  settle();
+  const std::string sent = next.take_written();
+  EXPECT_EQ(sent.substr(sent.find("\r\n\r\n") + 4), body);
+  client.take_written();
+  answer(next, kOk);
+  EXPECT_TRUE(client.written().starts_with("HTTP/1.1 200 ")) << client.written();
+}
+
 // The client leaves
 
 TEST_F(ConnectionTest, AClientThatLeavesCancelsItsRequestInWhateverPhaseItIs) {
