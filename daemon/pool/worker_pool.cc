@@ -29,6 +29,10 @@ std::shared_ptr<const DialTarget> make_target(const AcquireRequest& request) {
 
 }  // namespace
 
+DialLimits dial_limits(const TimeoutSettings& timeouts) {
+  return {timeouts.resolve, timeouts.connect, timeouts.tls_handshake};
+}
+
 WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside& outside)
     : index_(index),
       registry_(registry),
@@ -41,8 +45,7 @@ WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside&
 WorkerPool::~WorkerPool() { assert(hosts_.empty()); }
 
 AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler& handler) {
-  const TimeoutSettings& timeouts = request.policy.timeouts;
-  const DialLimits limits{timeouts.resolve, timeouts.connect, timeouts.tls_handshake};
+  const DialLimits limits = dial_limits(request.policy.timeouts);
   const HostKeyView key{request.upstream, request.choice.host, request.choice.port};
   for (;;) {
     Host& host = host_for(key);

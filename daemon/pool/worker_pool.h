@@ -33,6 +33,9 @@ struct AcquireRequest {
   const std::shared_ptr<const TlsClientContext>& tls;
 };
 
+// The limits of a dial that a request under these timeouts begins.
+DialLimits dial_limits(const TimeoutSettings& timeouts);
+
 class WorkerPool {
  public:
   struct Outside {

@@ -173,13 +173,17 @@ void Exchange::acquire() {
   if (auto* lease = std::get_if<Lease>(&outcome)) {
     use(std::move(*lease));
   } else if (auto* waiting = std::get_if<Waiting>(&outcome)) {
-    acquire_ = std::move(waiting->pending);
-    acquire_phase_ = waiting->phase;
-    timeline_.enter(acquire_phase_, proxy_.now());
-    if (acquire_phase_ == Phase::kQueue) start_clock(LimitKind::kQueue);
+    wait(std::move(*waiting));
   } else {
     fail(std::move(std::get<Error>(outcome)));
   }
+}
+
+void Exchange::wait(Waiting waiting) {
+  acquire_ = std::move(waiting.pending);
+  acquire_phase_ = waiting.phase;
+  timeline_.enter(acquire_phase_, proxy_.now());
+  if (acquire_phase_ == Phase::kQueue) start_clock(LimitKind::kQueue);
 }
 
 void Exchange::on_dial_phase(Phase phase) {
@@ -321,18 +325,22 @@ void Exchange::fail(Error error) {
   error_ = std::move(error);
   acquire_.reset();
   tunnel_.reset();
-  const bool client_gone =
-      error_->code == ErrorCode::kClientAborted || error_->code == ErrorCode::kClientWriteTimeout;
-  drop_connection(client_gone    ? CloseReason::kClientAbort
+  drop_connection(client_gone()  ? CloseReason::kClientAbort
                   : fired_limit_ ? CloseReason::kTimeout
                                  : CloseReason::kError);
   warn_of_default_limit();
   const bool head_sent = response_state_ != ResponseState::kAwaited;
-  if (client_gone || head_sent) {
+  if (client_gone() || head_sent) {
     finish(ClientSession::After::kAbort);  // a response that is cut short must look cut short
     return;
   }
   reply_locally();
+}
+
+// It left, or does not read: nothing can be told to it.
+bool Exchange::client_gone() const {
+  return error_ && (error_->code == ErrorCode::kClientAborted ||
+                    error_->code == ErrorCode::kClientWriteTimeout);
 }
 
 void Exchange::refuse_malformed(const ParseFault& fault) {
@@ -442,10 +450,8 @@ void Exchange::write_record() {
     record.path = route_.path.empty() ? "/" : route_.path;
     record.upstream = route_.upstream->settings->name;
   }
-  const bool client_gone = error_ && (error_->code == ErrorCode::kClientAborted ||
-                                      error_->code == ErrorCode::kClientWriteTimeout);
-  record.status = client_gone ? 499 : status_;
-  record.status_source = client_gone ? StatusSource::kNone : status_source_;
+  record.status = client_gone() ? 499 : status_;
+  record.status_source = client_gone() ? StatusSource::kNone : status_source_;
   if (error_) {
     record.error = error_->code;
     record.error_phase = error_->phase;

@@ -78,6 +78,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   void fail_for_client_that_left();
   void serve_head();
   void acquire();
+  void wait(Waiting waiting);
   void use(Lease lease);
   void leave_acquire_phase();
   std::optional<Phase> current_phase() const;
@@ -87,6 +88,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   Duration spent_on_limit() const;
   void start_clock(LimitKind kind);
   void fail(Error error);
+  bool client_gone() const;
   void refuse_malformed(const ParseFault& fault);
   void reply_locally();
   void warn_of_default_limit();

@@ -68,12 +68,7 @@ bool Exchange::try_again(CloseReason reason) {
   timeline_.leave_all(proxy_.now());
   timeline_.first_byte_sent = kNever;
   upstream_output_.clear();
-  const TimeoutSettings& timeouts = policy().timeouts;
-  Waiting waiting =
-      lease_.redial(reason, {timeouts.resolve, timeouts.connect, timeouts.tls_handshake}, *this);
-  acquire_ = std::move(waiting.pending);
-  acquire_phase_ = waiting.phase;
-  timeline_.enter(acquire_phase_, proxy_.now());
+  wait(lease_.redial(reason, dial_limits(policy().timeouts), *this));
   return true;
 }
 
