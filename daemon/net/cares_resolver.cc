@@ -49,7 +49,7 @@ class CaresResolver::Waiter final : public PendingOperation, public ListNode<> {
 
   void complete(const Outcome& outcome) {
     if (const auto* addresses = std::get_if<AddressList>(&outcome)) {
-      handler_.on_resolved(*addresses);
+      handler_.on_resolved(*addresses, true);
     } else {
       handler_.on_resolve_failed(std::get<Error>(outcome));
     }

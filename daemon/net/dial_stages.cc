@@ -86,7 +86,7 @@ void ResolveStage::start(const std::string& host, std::optional<Duration> limit)
   deadline_.arm(limit_end(loop_.now(), limit));
 }
 
-void ResolveStage::on_resolved(AddressList addresses) { finish(std::move(addresses)); }
+void ResolveStage::on_resolved(const AddressList& addresses, bool) { finish(addresses); }
 
 void ResolveStage::on_resolve_failed(Error error) {
   error.phase = Phase::kResolve;

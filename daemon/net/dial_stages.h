@@ -32,7 +32,7 @@ class ResolveStage final : private ResolveHandler {
   void start(const std::string& host, std::optional<Duration> limit);
 
  private:
-  void on_resolved(AddressList addresses) override;
+  void on_resolved(const AddressList& addresses, bool complete) override;
   void on_resolve_failed(Error error) override;
   void on_expired();
   void finish(Result<AddressList> result);

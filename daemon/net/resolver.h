@@ -15,8 +15,12 @@ using AddressList = std::vector<SocketAddress>;
 
 class ResolveHandler {
  public:
-  virtual void on_resolved(AddressList addresses) = 0;  // at least one; port 0
-  virtual void on_resolve_failed(Error error) = 0;      // dns_error or dns_timeout, phase kResolve
+  // All that is known: at least one address, port 0, each family in the order of its answer. Comes
+  // once more, with the full list, when `complete` is false: the other family is still being asked
+  // (RFC 8305 section 3 has us begin with what is there).
+  virtual void on_resolved(const AddressList& addresses, bool complete) = 0;
+  // dns_error or dns_timeout, phase kResolve. Never after on_resolved().
+  virtual void on_resolve_failed(Error error) = 0;
 
  protected:
   ~ResolveHandler() = default;
@@ -26,7 +30,7 @@ class ResolveHandler {
 class Resolver {
  public:
   virtual ~Resolver() = default;
-  // What is known at once is returned at once; otherwise the handler is called on a later turn.
+  // What is known completely is returned at once; otherwise the handler is called on a later turn.
   [[nodiscard]] virtual std::variant<AddressList, Pending, Error> resolve(
       const std::string& host, ResolveHandler& handler) = 0;
 };

@@ -95,6 +95,10 @@ void Lease::close(CloseReason reason) {
   connection->host().close(*connection, reason);
 }
 
+void Lease::begin_drain() { connection_->host().begin_drain(*connection_); }
+
+void Lease::begin_next() { connection_->host().begin_next(*connection_); }
+
 void Lease::become_tunnel() { connection_->host().become_tunnel(*connection_); }
 
 Waiting Lease::redial(CloseReason reason, const DialLimits& limits, AcquireHandler& handler) {
@@ -106,7 +110,8 @@ void HostPool::release(UpstreamConnection& connection) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    assert(connection.state_ == ConnectionState::kBusy);  // a tunnel is only closed
+    assert(connection.state_ == ConnectionState::kBusy ||
+           connection.state_ == ConnectionState::kDraining);  // a tunnel is only closed
     place(connection, next);
   }
   carry_out(next);
@@ -120,6 +125,17 @@ void HostPool::close(UpstreamConnection& connection, CloseReason reason) {
     use_permits(connection.worker_, next);
   }
   carry_out(next);
+}
+
+void HostPool::begin_drain(UpstreamConnection& connection) {
+  const std::lock_guard lock(mutex_);
+  move_to(connection, ConnectionState::kDraining);
+}
+
+void HostPool::begin_next(UpstreamConnection& connection) {
+  const std::lock_guard lock(mutex_);
+  assert(connection.state_ == ConnectionState::kBusy);
+  ++connection.requests_;
 }
 
 void HostPool::become_tunnel(UpstreamConnection& connection) {
@@ -330,6 +346,9 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
     case ConnectionState::kBusy:
       --busy_count_;
       break;
+    case ConnectionState::kDraining:
+      --draining_count_;
+      break;
     case ConnectionState::kTunnel:
       --tunnel_count_;
       break;
@@ -356,6 +375,10 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
     case ConnectionState::kBusy:
       ++busy_count_;
       busy_.push_back(connection);
+      break;
+    case ConnectionState::kDraining:
+      ++draining_count_;
+      draining_.push_back(connection);
       break;
     case ConnectionState::kTunnel:
       ++tunnel_count_;
@@ -402,6 +425,7 @@ HostSnapshot HostPool::snapshot(MonotonicTime now) const {
   snapshot.dialing = dialing_count_;
   snapshot.idle = idle_count_;
   snapshot.busy = busy_count_;
+  snapshot.draining = draining_count_;
   snapshot.upgraded = tunnel_count_;
   snapshot.waiting = queued_count_;
   for (const Slot& slot : slots_) {

@@ -1,18 +1,20 @@
 // The connections to one (upstream, host, port): who may have one, who waits, who dials.
 //
-// Shared by all workers. One permit stands for one connection that is dialling, idle, busy or a
-// tunnel, or for a permission to dial that is on its way to a worker; permits never exceed
-// `max_connections`. The mutex is taken once per acquire and once per release and never held across
-// a system call, a callback or a post: what is to be done is collected under it and done after it.
+// Shared by all workers. One permit stands for one connection that is dialling, idle, busy,
+// draining or a tunnel, or for a permission to dial that is on its way to a worker; permits never
+// exceed `max_connections`. The mutex is taken once per acquire and once per release and never held
+// across a system call, a callback or a post: what is to be done is collected under it and done
+// after it.
 //
 // Lists, and when one moves:
 //   dialing   per worker, dials with a waiter; until they succeed (idle or busy) or fail (closed)
 //   spare     per worker, dials whose waiter was served otherwise or left: the next waiter's
 //   busy      leased to an exchange; from idle or dialing, to idle or closed
-//   tunnels   busy ones that became a tunnel; from busy, to closed
-//   idle      per worker, last used first; watched by its worker, swept by age from the back
-//   queued    per worker, waiters without a dial, oldest first
-//   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
+//   draining  given up by its exchange, the response is read to its end; from busy, to idle or
+//   closed tunnels   busy ones that became a tunnel; from busy, to closed idle      per worker,
+//   last used first; watched by its worker, swept by age from the back queued    per worker,
+//   waiters without a dial, oldest first paired    per worker, waiters with a dial, oldest first;
+//   all of them older than any queued one
 //
 // Owner: PoolRegistry, and each WorkerPool that caches it. Thread: any, but a slot's connections
 // and waiters are touched by their own worker only. Ends empty (asserted), after it was retired.
@@ -60,7 +62,7 @@ HostLimits host_limits(const PoolSettings& settings);
 struct HostSnapshot {
   HostKey key;
   HostLimits limits;
-  std::uint32_t dialing = 0, idle = 0, busy = 0, upgraded = 0;
+  std::uint32_t dialing = 0, idle = 0, busy = 0, draining = 0, upgraded = 0;
   std::uint32_t waiting = 0;
   Duration oldest_wait{};
   std::uint64_t opened = 0;
@@ -169,6 +171,8 @@ class HostPool {
   // With the mutex free.
   void carry_out(Next& next);
   void release(UpstreamConnection& connection);
+  void begin_drain(UpstreamConnection& connection);
+  void begin_next(UpstreamConnection& connection);
   void become_tunnel(UpstreamConnection& connection);
   Waiting redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits,
                  AcquireHandler& handler);
@@ -191,10 +195,12 @@ class HostPool {
   HostLimits limits_;
   std::uint64_t identity_;
   bool retired_ = false;
-  std::uint32_t permits_ = 0;  // dialing + idle + busy + tunnels + grants on their way
-  std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0, tunnel_count_ = 0;
+  std::uint32_t permits_ = 0;  // dialing + idle + busy + draining + tunnels + grants on their way
+  std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0, draining_count_ = 0,
+                tunnel_count_ = 0;
   std::uint32_t queued_count_ = 0;
   ConnectionList busy_;
+  ConnectionList draining_;
   ConnectionList tunnels_;
   std::vector<Slot> slots_;
   MonotonicTime unused_since_ = kNever;

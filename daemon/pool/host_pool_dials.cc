@@ -171,7 +171,7 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
     }
     end(connection, CloseReason::kError, next);
     // Nothing else of this host works: whoever queued before the dial began learns the same.
-    if (busy_count_ == 0 && idle_count_ == 0 && tunnel_count_ == 0) {
+    if (busy_count_ == 0 && idle_count_ == 0 && draining_count_ == 0 && tunnel_count_ == 0) {
       take_waiters_before(own, connection.created_, failing);
       for (Slot& slot : slots_) {
         if (&slot != &own && !(slot.queued.empty() && slot.paired.empty()))

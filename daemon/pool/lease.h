@@ -37,6 +37,11 @@ class Lease {
   // unless a limit or a reload says otherwise. May call a waiter's on_acquired().
   void release();
   void close(CloseReason reason);
+  // The exchange was given up and the rest of its response is read, for the connection's sake: it
+  // is counted as draining until release() or close().
+  void begin_drain();
+  // The connection stays with its client (NTLM): another exchange of it begins.
+  void begin_next();
   // Both messages of the exchange ended with a tunnel: the connection keeps its permit, is counted
   // as upgraded and never pooled again; close() still ends it.
   void become_tunnel();

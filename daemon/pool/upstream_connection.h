@@ -24,7 +24,7 @@ class HostPool;
 class Waiter;
 class WorkerPool;
 
-enum class ConnectionState : std::uint8_t { kDialing, kIdle, kBusy, kTunnel, kClosed };
+enum class ConnectionState : std::uint8_t { kDialing, kIdle, kBusy, kDraining, kTunnel, kClosed };
 
 class UpstreamConnection final : public ListNode<>,
                                  public DeferredDeletable,

@@ -344,6 +344,7 @@ std::string Daemon::metrics_text() {
     gauge.dialing += host.dialing;
     gauge.idle += host.idle;
     gauge.busy += host.busy;
+    gauge.draining += host.draining;
     gauge.upgraded += host.upgraded;
     gauge.waiting += host.waiting;
     gauge.oldest_wait = std::max(gauge.oldest_wait, host.oldest_wait);

@@ -90,6 +90,7 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   write_count(json, "dialing", host.dialing);
   write_count(json, "idle", host.idle);
   write_count(json, "busy", host.busy);
+  write_count(json, "draining", host.draining);
   write_count(json, "upgraded", host.upgraded);
   json.close('}');
   write_count(json, "waiting", host.waiting);

@@ -167,6 +167,7 @@ struct PoolGauge {
   std::uint64_t dialing = 0;
   std::uint64_t idle = 0;
   std::uint64_t busy = 0;
+  std::uint64_t draining = 0;  // a response that was given up is read to its end
   std::uint64_t upgraded = 0;  // tunnels
   std::uint64_t limit = 0;     // pool.max_connections, which holds for each host
   std::uint64_t waiting = 0;

@@ -95,6 +95,7 @@ void render_pools(PrometheusText& text, const PoolGauges& pools) {
     text.sample({{"upstream", pool.upstream}, {"state", "dialing"}}, pool.dialing);
     text.sample({{"upstream", pool.upstream}, {"state", "idle"}}, pool.idle);
     text.sample({{"upstream", pool.upstream}, {"state", "busy"}}, pool.busy);
+    text.sample({{"upstream", pool.upstream}, {"state", "draining"}}, pool.draining);
     text.sample({{"upstream", pool.upstream}, {"state", "upgraded"}}, pool.upgraded);
   }
   text.gauge("penstock_tunnels", "CONNECT and Upgrade tunnels now.");

@@ -33,7 +33,7 @@ class FakeResolver final : public Resolver {
     if (error) {
       handler->on_resolve_failed(*error);
     } else {
-      handler->on_resolved(addresses);
+      handler->on_resolved(addresses, true);
     }
   }
 

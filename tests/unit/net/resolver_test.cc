@@ -41,8 +41,9 @@ struct Asker final : ResolveHandler {
       pending = std::get<Pending>(std::move(start));
     }
   }
-  void on_resolved(AddressList found) override {
-    take(std::move(found));
+  void on_resolved(const AddressList& found, bool complete) override {
+    EXPECT_TRUE(complete);
+    take(found);
     const auto action = then;
     if (action) action();
   }

@@ -170,6 +170,7 @@ TEST(Render, ShowsThePools) {
                              .dialing = 1,
                              .idle = 2,
                              .busy = 3,
+                             .draining = 5,
                              .upgraded = 4,
                              .limit = 50,
                              .waiting = 6,
@@ -179,6 +180,7 @@ TEST(Render, ShowsThePools) {
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="dialing"})"], 1);
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="idle"})"], 2);
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="busy"})"], 3);
+  EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="draining"})"], 5);
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="upgraded"})"], 4);
   EXPECT_EQ(scrape[R"(penstock_pool_connections_limit{upstream="payments"})"], 50);
   EXPECT_EQ(scrape[R"(penstock_pool_waiting{upstream="payments"})"], 6);
