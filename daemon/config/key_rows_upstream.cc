@@ -21,9 +21,12 @@ using Policy = UpstreamPolicy;
 constexpr auto kPool = &Policy::pool;
 constexpr auto kTimeouts = &Policy::timeouts;
 constexpr auto kRetry = &Policy::retry;
+constexpr auto kDrain = &Policy::drain;
 constexpr auto kTls = &Policy::tls;
 
 constexpr std::array kSchemes = {"auto"sv, "https"sv, "same"sv, "http"sv};
+constexpr std::array kRedirects = {"rewrite"sv, "pass"sv};
+constexpr std::array kCookies = {"pass"sv, "strip_secure"sv};
 constexpr std::array kTlsVersions = {"1.2"sv, "1.3"sv};
 constexpr std::uint64_t kSmallestHead = 1024;
 
@@ -53,6 +56,17 @@ constexpr std::array kRows = {
         {"connect_to", "off", kNewConnections,
          "Dials this instead; Host, SNI and verification stay those of the request or origin."},
         "host[:port], unix:/path, or off", "off"),
+    word<&Policy::redirects>(
+        {"redirects", "rewrite", kLive,
+         "rewrite: a Location that leads back to the host of the request by https becomes http:// "
+         "(or a path alone, for a base-URL request), so that the app comes back through the proxy; "
+         "never the URL just asked. pass: as it came."},
+        kRedirects),
+    word<&Policy::cookies>(
+        {"cookies", "pass", kLive,
+         "strip_secure: drops the Secure attribute of cookies where the app's side is http://, so "
+         "that it sends them again. pass: as they came."},
+        kCookies),
     value<&Policy::via>({"via", "true", kLive, "Adds Via to requests and responses."}),
 
     number<kPool, &PoolSettings::max_connections>(
@@ -120,6 +134,14 @@ constexpr std::array kRows = {
     number<kRetry, &RetrySettings::budget_min_per_second>(
         {"retry.budget.min_per_second", "3", kLive, "Tries a second that are always allowed."}, 0,
         kLargestCount),
+
+    number<kDrain, &DrainSettings::size>(
+        {"drain.size", "256KiB", kLive,
+         "How much of a response that nobody waits for any more is read to save its connection. 0: "
+         "the connection closes."},
+        0, kLargestSize),
+    value<kDrain, &DrainSettings::time>(
+        {"drain.time", "100ms", kLive, "For how long such a response is read."}),
 
     number<&Policy::max_response_header_size>(
         {"max_response_header_size", "64KiB", kLive,

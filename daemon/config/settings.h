@@ -83,6 +83,8 @@ struct ShutdownSettings {
   Duration grace = std::chrono::seconds(25);
 };
 
+enum class RedirectMode : std::uint8_t { kRewrite, kPass };
+enum class CookieMode : std::uint8_t { kPass, kStripSecure };
 enum class SchemeMode : std::uint8_t { kAuto, kHttps, kSame, kHttp };
 
 struct PoolSettings {
@@ -128,14 +130,23 @@ struct TlsSettings {
   std::uint32_t session_cache = 100;
 };
 
+// How much of a response that was given up is read to save its connection.
+struct DrainSettings {
+  std::uint64_t size = 256 * 1024;  // 0: none, the connection closes
+  Limit time = std::chrono::milliseconds(100);
+};
+
 // What an upstream does with a request; `defaults`, overridden key by key.
 struct UpstreamPolicy {
   SchemeMode scheme = SchemeMode::kHttps;  // the loader makes it kAuto for "*", unless it is set
   std::string connect_to;                  // host[:port] or unix:/path; "" is off
+  RedirectMode redirects = RedirectMode::kRewrite;
+  CookieMode cookies = CookieMode::kPass;
   bool via = true;
   PoolSettings pool;
   TimeoutSettings timeouts;
   RetrySettings retry;
+  DrainSettings drain;
   std::uint64_t max_response_header_size = 64 * 1024;
   TlsSettings tls;
   // Bytes of the files named in `tls`, read at load, so that a change of content is a change of

@@ -35,6 +35,7 @@ FieldId identify_field(std::string_view name) {
       return pick(name, "proxy", FieldId::kProxy);
     case 6:
       if (first == 'a') return pick(name, "accept", FieldId::kAccept);
+      if (first == 'c') return pick(name, "cookie", FieldId::kCookie);
       return first == 'e' ? pick(name, "expect", FieldId::kExpect)
                           : pick(name, "origin", FieldId::kOrigin);
     case 7:
@@ -60,7 +61,8 @@ FieldId identify_field(std::string_view name) {
     case 15:
       return pick(name, "idempotency-key", FieldId::kIdempotencyKey);
     case 16:
-      return pick(name, "proxy-connection", FieldId::kProxyConnection);
+      return first == 'w' ? pick(name, "www-authenticate", FieldId::kWwwAuthenticate)
+                          : pick(name, "proxy-connection", FieldId::kProxyConnection);
     case 17:
       return pick(name, "transfer-encoding", FieldId::kTransferEncoding);
     case 18:

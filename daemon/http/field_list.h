@@ -1,6 +1,7 @@
 // The fields of one head, in order, as views into the head's arena.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ enum class FieldId : std::uint8_t {
   kAuthorization,
   kConnection,
   kContentLength,
+  kCookie,
   kDate,
   kExpect,
   kHost,
@@ -36,6 +38,7 @@ enum class FieldId : std::uint8_t {
   kTransferEncoding,
   kUpgrade,
   kVia,
+  kWwwAuthenticate,
 };
 
 // Case-insensitive; no allocation.
@@ -65,6 +68,20 @@ class FieldList {
 };
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+// Calls `each` with the elements of a comma-separated list, without white space around them; empty
+// ones are left out (RFC 9110 section 5.6.1).
+template <typename F>
+void for_each_element(std::string_view list, F&& each) {
+  constexpr std::string_view kBlank = " \t";
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(','), list.size());
+    std::string_view element = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    element.remove_prefix(std::min(element.find_first_not_of(kBlank), element.size()));
+    element = element.substr(0, element.find_last_not_of(kBlank) + 1);
+    if (!element.empty()) each(element);
+  }
+}
 // True when the comma-separated list holds the token (case-insensitive), RFC 9110 section 5.6.1.
 bool list_contains(std::string_view list, std::string_view token);
 

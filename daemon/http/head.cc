@@ -8,6 +8,7 @@ void MessageHead::clear_message() {
   trailers.clear();
   framing = {};
   keep_alive = false;
+  binds_connection = false;
   head_bytes = 0;
   arena.clear();
   trailer_arena.clear();

@@ -45,6 +45,9 @@ struct MessageHead {
   BodyFraming framing;
   // The sender keeps the connection open after this message (RFC 9112 section 9.3).
   bool keep_alive = false;
+  // NTLM or Negotiate is asked for or offered: it authenticates the connection, which from then on
+  // belongs to one client (RFC 4559 section 6).
+  bool binds_connection = false;
   std::size_t head_bytes = 0;  // as received, CRLFCRLF included
 
   std::string arena;

@@ -79,8 +79,9 @@ class ResponseParser {
  public:
   explicit ResponseParser(const ParseLimits& limits);
   ~ResponseParser();
-  ResponseParser(const ResponseParser&) = delete;
-  ResponseParser& operator=(const ResponseParser&) = delete;
+  // The rest of a response may be read by another owner. The one moved from is of no further use.
+  ResponseParser(ResponseParser&& other) noexcept;
+  ResponseParser& operator=(ResponseParser&& other) noexcept;
 
   // Before the response to each request: a response to HEAD has no body whatever its fields say.
   void start(Method request_method, const ParseLimits& limits);

@@ -67,6 +67,7 @@ bool passes_in_response(FieldId id, bool chunked) {
     case FieldId::kOther:
     case FieldId::kAccept:
     case FieldId::kAuthorization:
+    case FieldId::kCookie:
     case FieldId::kDate:
     case FieldId::kExpect:
     case FieldId::kHost:
@@ -79,6 +80,7 @@ bool passes_in_response(FieldId id, bool chunked) {
     case FieldId::kSetCookie:
     case FieldId::kTraceparent:
     case FieldId::kVia:
+    case FieldId::kWwwAuthenticate:
       return true;
   }
   return false;

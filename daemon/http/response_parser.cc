@@ -56,6 +56,8 @@ ResponseParser::ResponseParser(const ParseLimits& limits) : impl_(std::make_uniq
 }
 
 ResponseParser::~ResponseParser() = default;
+ResponseParser::ResponseParser(ResponseParser&& other) noexcept = default;
+ResponseParser& ResponseParser::operator=(ResponseParser&& other) noexcept = default;
 
 void ResponseParser::start(Method request_method, const ParseLimits& limits) {
   impl_->restart(request_method, limits);

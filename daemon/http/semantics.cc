@@ -23,6 +23,7 @@ struct Facts {
   bool close = false;
   bool keep_alive = false;
   bool expects_continue = false;
+  bool binds_connection = false;
   std::size_t options_bound = 0;
 };
 
@@ -36,6 +37,16 @@ void note_connection(std::string_view value, Facts& facts) {
   facts.close = facts.close || list_contains(value, "close");
   facts.keep_alive = facts.keep_alive || list_contains(value, "keep-alive");
   facts.options_bound += static_cast<std::size_t>(std::count(value.begin(), value.end(), ',')) + 1;
+}
+
+bool authenticates_connection(std::string_view value) {
+  bool found = false;
+  for_each_element(value, [&](std::string_view element) {
+    const std::string_view scheme = element.substr(0, element.find(' '));
+    found =
+        found || equals_ignoring_case(scheme, "ntlm") || equals_ignoring_case(scheme, "negotiate");
+  });
+  return found;
 }
 
 void note(const Field& field, Facts& facts) {
@@ -52,6 +63,8 @@ void note(const Field& field, Facts& facts) {
     note_connection(field.value, facts);
   } else if (field.id == FieldId::kExpect) {
     facts.expects_continue = facts.expects_continue || list_contains(field.value, "100-continue");
+  } else if (field.id == FieldId::kAuthorization || field.id == FieldId::kWwwAuthenticate) {
+    facts.binds_connection = facts.binds_connection || authenticates_connection(field.value);
   }
 }
 
@@ -138,6 +151,7 @@ Violation judge_request(RequestHead& head, std::size_t max_options, Authority& s
     return found;
   }
   head.keep_alive = persists(head, facts);
+  head.binds_connection = facts.binds_connection;
   // RFC 9110 section 10.1.1: not from a 1.0 client.
   head.expects_continue = facts.expects_continue && head.version == HttpVersion::k11;
   return Violation::kNone;
@@ -150,6 +164,7 @@ Violation judge_response(ResponseHead& head, std::size_t max_options, Method req
     return found;
   }
   if (never_has_body(head, request_method)) head.framing = {};
+  head.binds_connection = facts.binds_connection;
   head.keep_alive = persists(head, facts) && head.framing.kind != FramingKind::kUntilClose;
   return Violation::kNone;
 }

@@ -1,8 +1,10 @@
 #include "http/writer.h"
 
+#include <algorithm>
 #include <cassert>
 #include <charconv>
 
+#include "http/chars.h"
 #include "http/passage.h"
 
 namespace penstock {
@@ -119,11 +121,42 @@ void write_response_connection(const ResponseRewrite& rewrite, Pen& pen) {
   }
 }
 
-template <bool passes(FieldId, bool)>
-void write_passing_fields(const FieldList& fields, bool chunked, Pen& pen) {
+template <bool passes(FieldId, bool), typename WriteField>
+void write_passing_fields(const FieldList& fields, bool chunked, WriteField&& write) {
   const Nominations nominations(fields);
   for (const Field& field : fields) {
-    if (!passes(field.id, chunked) || nominations.remove(field)) continue;
+    if (passes(field.id, chunked) && !nominations.remove(field)) write(field);
+  }
+}
+
+void write_request_field(const Field& field, const RequestRewrite& rewrite, Pen& pen) {
+  if (field.id == FieldId::kMaxForwards && rewrite.max_forwards) {
+    pen << field.name << ": " << *rewrite.max_forwards << kEnd;
+  } else {
+    pen.field(field.name, field.value);
+  }
+}
+
+void write_without_secure(const Field& cookie, Pen& pen) {
+  pen << cookie.name << ": ";
+  std::string_view rest = cookie.value;
+  for (bool first = true; !rest.empty(); first = false) {
+    const std::string_view part = rest.substr(0, rest.find(';'));
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+    const bool secure = !first && equals_ignoring_case(chars::trim(part), "secure");
+    if (secure) continue;
+    if (!first) pen << ';';
+    pen << part;
+  }
+  pen << kEnd;
+}
+
+void write_response_field(const Field& field, const ResponseRewrite& rewrite, Pen& pen) {
+  if (field.id == FieldId::kLocation && !rewrite.location.empty()) {
+    pen.field(field.name, rewrite.location);
+  } else if (field.id == FieldId::kSetCookie && rewrite.strip_secure) {
+    write_without_secure(field, pen);
+  } else {
     pen.field(field.name, field.value);
   }
 }
@@ -142,7 +175,7 @@ std::size_t request_head_bound(const RequestHead& head, const RequestRewrite& re
 
 std::size_t response_head_bound(const ResponseHead& head, const ResponseRewrite& rewrite) {
   return head.reason.size() + rewrite.via.size() + rewrite.date.size() + rewrite.upgrade.size() +
-         fields_bound(head.fields) + kOwnWords;
+         rewrite.location.size() + fields_bound(head.fields) + kOwnWords;
 }
 
 void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, Buffer& out) {
@@ -153,7 +186,8 @@ void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, 
   if (rewrite.add_slash) pen << '/';
   pen << rewrite.path_and_query << ' ' << kVersion << kEnd;
   pen.field("Host", rewrite.host);
-  write_passing_fields<passes_in_request>(head.fields, chunked, pen);
+  write_passing_fields<passes_in_request>(
+      head.fields, chunked, [&](const Field& field) { write_request_field(field, rewrite, pen); });
   write_framing(rewrite.framing, pen);
   if (rewrite.expect_continue) pen << "Expect: 100-continue\r\n";
   write_request_connection(asks_for_trailers(head.fields), rewrite, pen);
@@ -166,7 +200,8 @@ void write_response_head(const ResponseHead& head, const ResponseRewrite& rewrit
   assert(!chunked || rewrite.client_version == HttpVersion::k11);
   Pen pen(out, response_head_bound(head, rewrite));
   pen << kVersion << ' ' << std::uint64_t{head.status} << ' ' << head.reason << kEnd;
-  write_passing_fields<passes_in_response>(head.fields, chunked, pen);
+  write_passing_fields<passes_in_response>(
+      head.fields, chunked, [&](const Field& field) { write_response_field(field, rewrite, pen); });
   write_framing(rewrite.framing, pen);
   if (rewrite.keep_length_field) write_kept_length(head.fields, pen);
   // An interim response says nothing about the connection, nor when the answer was made.

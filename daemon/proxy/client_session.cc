@@ -289,6 +289,7 @@ void ClientSession::abort() {
 void ClientSession::end() {
   state_ = State::kEnded;
   deadline_.cancel();
+  pinned_.close(CloseReason::kClientAbort);
   stream_.reset();
   input_.clear();
   input_.release_if_empty();

@@ -22,6 +22,7 @@
 #include "http/authority.h"
 #include "net/stream.h"
 #include "proxy/endpoint.h"
+#include "proxy/pinned_connection.h"
 
 namespace penstock {
 
@@ -61,6 +62,9 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   bool flush() { return send({}); }
   // The client took less than it was sent; on_client_writable() follows when it takes more.
   bool output_blocked() const { return blocked_; }
+
+  // The upstream connection that is this client's alone, when there is one.
+  PinnedConnection& pinned() { return pinned_; }
 
   // What becomes of the connection once its exchange is over: it serves the next request; or it
   // closes so that the client can still read the response; or it just closes; or it is cut.
@@ -102,6 +106,7 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   std::unique_ptr<Stream> stream_;
   Buffer input_;
   Buffer output_;
+  PinnedConnection pinned_;
   std::unique_ptr<Exchange> exchange_;  // while kActive
   Deadline deadline_;                   // of the idle time and of lingering
   State state_ = State::kIdle;

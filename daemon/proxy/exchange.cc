@@ -5,6 +5,7 @@
 #include "config/key_table.h"
 #include "config/values.h"
 #include "proxy/local_reply.h"
+#include "proxy/own_answer.h"
 #include "proxy/proxy.h"
 
 namespace penstock {
@@ -146,6 +147,10 @@ void Exchange::serve_head() {
     fail(std::move(routed).error());
     return;
   }
+  if (route_.for_us) {
+    answer_for_us();
+    return;
+  }
   routed_ = true;
   if (route_.connect && !route_.catch_all)
     proxy_.hint_at_pooling(*route_.upstream, route_.choice.host);
@@ -162,6 +167,11 @@ void Exchange::serve_head() {
 // A connection
 
 void Exchange::acquire() {
+  if (Lease pinned = route_.connect ? Lease() : session_->pinned().take(route_)) {
+    bound_ = true;
+    use(std::move(pinned));
+    return;
+  }
   const Upstream& upstream = *route_.upstream;
   const AcquireRequest request{.upstream = upstream.settings->name,
                                .destination = upstream.destination,
@@ -325,9 +335,7 @@ void Exchange::fail(Error error) {
   error_ = std::move(error);
   acquire_.reset();
   tunnel_.reset();
-  drop_connection(client_gone()  ? CloseReason::kClientAbort
-                  : fired_limit_ ? CloseReason::kTimeout
-                                 : CloseReason::kError);
+  give_up_connection();
   warn_of_default_limit();
   const bool head_sent = response_state_ != ResponseState::kAwaited;
   if (client_gone() || head_sent) {
@@ -371,8 +379,19 @@ void Exchange::reply_locally() {
                          .head_only = request_.method == Method::kHead,
                          .keep_alive = keep_client_,
                          .date = proxy_.http_date()};
+  this->reply(format_local_reply(reply));
+}
+
+// The request ends here: OPTIONS * or the last hop of Max-Forwards.
+void Exchange::answer_for_us() {
+  keep_client_ = keep_client_ && request_state_ == RequestState::kDone && !proxy_.draining();
+  status_ = 200;
+  status_source_ = StatusSource::kProxy;
+  reply(format_own_answer(request_, keep_client_, proxy_.http_date()));
+}
+
+void Exchange::reply(const std::string& bytes) {
   clocks_.stop_all();
-  const std::string bytes = format_local_reply(reply);
   session_->output().set_max_bytes(session_->output().size() + bytes.size() +
                                    Buffer::kDefaultMaxBytes);
   response_state_ = ResponseState::kDone;
@@ -407,6 +426,34 @@ void Exchange::warn_of_default_limit() {
   proxy_.log().write_limited(LogLevel::kWarning, name,
                              "a default time limit ended a request: set it for this upstream",
                              proxy_.now(), {{"upstream", name}, {"key", key}});
+}
+
+// The client is not there any more, or no time is left for it: nothing is wrong with the upstream,
+// whose answer is known to end soon for all we know.
+bool Exchange::may_drain() const {
+  const bool no_fault_of_it = client_gone() || fired_limit_ == LimitKind::kTotal;
+  const DrainSettings& limits = policy().drain;
+  const bool tunnelled = route_.connect || status_ == 101;
+  if (!no_fault_of_it || !request_sent_ || tunnelled || bound_ || limits.size == 0) return false;
+  if (response_state_ == ResponseState::kAwaited) return upgrade_offer_.empty();
+  const BodyFraming& framing = response_.framing;
+  const bool too_long = framing.kind == FramingKind::kLength &&
+                        framing.length - response_bytes_ > limits.size + upstream_input_.size();
+  return leaves_connection_usable(response_) && !too_long;
+}
+
+void Exchange::give_up_connection() {
+  if (!lease_) return;
+  if (!may_drain()) {
+    drop_connection(client_gone()  ? CloseReason::kClientAbort
+                    : fired_limit_ ? CloseReason::kTimeout
+                                   : CloseReason::kError);
+    return;
+  }
+  proxy_.drain(std::move(lease_), std::move(response_parser_), upstream_input_.readable(),
+               policy().drain);
+  response_parser_ = ResponseParser(ParseLimits{});
+  upstream_input_.clear();
 }
 
 void Exchange::drop_connection(CloseReason reason) {
@@ -483,9 +530,11 @@ void Exchange::reset() {
   upstream_input_.release_if_empty();
   request_state_ = RequestState::kHead;
   response_state_ = ResponseState::kAwaited;
-  routed_ = request_sent_ = upstream_blocked_ = upstream_write_failed_ = keep_client_ = false;
+  routed_ = bound_ = request_sent_ = upstream_blocked_ = upstream_write_failed_ = keep_client_ =
+      false;
   awaiting_continue_ = response_begun_ = retried_ = replayable_ = false;
   replay_.clear();
+  location_.clear();
   upgrade_offer_.clear();
   tunnel_.reset();
   finished_.reset();

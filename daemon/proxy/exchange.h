@@ -91,7 +91,11 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   bool client_gone() const;
   void refuse_malformed(const ParseFault& fault);
   void reply_locally();
+  void answer_for_us();
+  void reply(const std::string& bytes);
   void warn_of_default_limit();
+  bool may_drain() const;
+  void give_up_connection();
   void drop_connection(CloseReason reason);
   void finish(ClientSession::After after);
   void write_record();
@@ -167,6 +171,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   BodyFraming upstream_framing_;    // of the request as we send it
   BodyFraming downstream_framing_;  // of the response as we send it
   bool routed_ = false;
+  bool bound_ = false;             // the connection is this client's alone (NTLM)
   bool request_sent_ = false;      // the last byte of the request is with the kernel
   bool upstream_blocked_ = false;  // the last write came back short: on_writable() follows
   bool upstream_write_failed_ = false;
@@ -176,6 +181,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   bool retried_ = false;
   bool replayable_ = false;  // replay_ holds all of the body that was taken
   std::string replay_;
+  std::string location_;       // what Location becomes
   std::string upgrade_offer_;  // what the client offers in Upgrade and we pass on
   std::optional<Tunnel> tunnel_;
   std::optional<ClientSession::After> finished_;

@@ -36,7 +36,8 @@ void Exchange::start_request() {
                                .framing = upstream_framing_,
                                .close = !policy().pool.reuse,
                                .upgrade = upgrade_offer_,
-                               .expect_continue = asks_upstream};
+                               .expect_continue = asks_upstream,
+                               .max_forwards = route_.max_forwards};
   upstream_output_.set_max_bytes(session_->input().max_bytes() + replay_.size() +
                                  kMaxGatheredBytes + request_head_bound(request_, rewrite));
   upstream_input_.set_max_bytes(

@@ -8,6 +8,8 @@
 #include "http/writer.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
+#include "proxy/redirects.h"
+#include "proxy/response_drain.h"
 
 namespace penstock {
 
@@ -74,9 +76,9 @@ void Exchange::receive() {
 void Exchange::pump_response() {
   while (!finished_ && response_state_ != ResponseState::kDone && !session_->output_blocked()) {
     const ParseStep step = response_parser_.next(upstream_input_.readable(), response_);
+    upstream_input_.consume(step.consumed);  // what is parsed is not for a drain to read
     if (step.event == ParseEvent::kBody) add_response_body(step.body);
     if (finished_) return;
-    upstream_input_.consume(step.consumed);
     switch (step.event) {
       case ParseEvent::kBody:
         break;
@@ -146,6 +148,14 @@ void Exchange::on_final_head() {
       .keep_alive = keep_client_,
       .via = policy().via ? proxy_.pseudonym() : std::string_view(),
       .date = proxy_.http_date()};
+  if (app_side_is_plain(route_)) {
+    if (policy().redirects == RedirectMode::kRewrite) {
+      if (const Field* location = response_.fields.find(FieldId::kLocation))
+        rewrite_location(location->value, route_, location_);
+      rewrite.location = location_;
+    }
+    rewrite.strip_secure = policy().cookies == CookieMode::kStripSecure;
+  }
   if (const Limit& idle = proxy_.client_settings().idle_timeout) {
     rewrite.keep_alive_seconds =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(*idle).count());
@@ -210,8 +220,7 @@ void Exchange::give_connection_back() {
     reason = CloseReason::kUnexpectedData;
   } else if (!request_sent_) {
     reason = CloseReason::kError;  // the answer came before the upload's end
-  } else if (!response_.keep_alive || response_.version == HttpVersion::k10 ||
-             response_.framing.kind == FramingKind::kUntilClose) {
+  } else if (!leaves_connection_usable(response_)) {
     reason = CloseReason::kServerClose;
   }
   if (reason) {
@@ -219,7 +228,11 @@ void Exchange::give_connection_back() {
     return;
   }
   stream.resume_read(PauseReason::kBackpressure);
-  lease_.release();
+  if (bound_ || request_.binds_connection || response_.binds_connection) {
+    session_->pinned().hold(std::move(lease_), route_);
+  } else {
+    lease_.release();
+  }
 }
 
 void Exchange::on_upstream_eof() {

@@ -1,7 +1,5 @@
 // Exchanges that end in a tunnel: CONNECT (RFC 9110 section 9.3.6) and Upgrade (section 7.8).
 
-#include <algorithm>
-
 #include "http/writer.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
@@ -11,20 +9,6 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection Established\r\n\r\n";
-
-// Calls `each` with the elements of a comma-separated list, without white space around them.
-template <typename F>
-void for_each_element(std::string_view list, F&& each) {
-  constexpr std::string_view kBlank = " \t";
-  while (!list.empty()) {
-    const std::size_t end = std::min(list.find(','), list.size());
-    std::string_view element = list.substr(0, end);
-    list.remove_prefix(std::min(end + 1, list.size()));
-    element.remove_prefix(std::min(element.find_first_not_of(kBlank), element.size()));
-    element = element.substr(0, element.find_last_not_of(kBlank) + 1);
-    if (!element.empty()) each(element);
-  }
-}
 
 }  // namespace
 

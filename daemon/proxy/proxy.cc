@@ -33,7 +33,7 @@ Proxy::Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table,
       flush_(outside.timers, Delegate<void()>::to<&Proxy::on_flush_due>(*this)),
       last_request_id_(first_request_id) {}
 
-Proxy::~Proxy() { assert(sessions_.empty()); }
+Proxy::~Proxy() { assert(sessions_.empty() && drains_.empty()); }
 
 void Proxy::refuse(const Endpoint& endpoint, const Peer& peer) {
   endpoint.metrics->rejected[RejectReason::kNotAllowed].add();
@@ -114,6 +114,7 @@ void Proxy::abort_sessions() {
     ++it;
     session.abort();
   }
+  while (!drains_.empty()) drains_.front().close(CloseReason::kShutdown);
 }
 
 std::unique_ptr<Exchange> Proxy::take_exchange() {
@@ -137,6 +138,17 @@ void Proxy::write_record(const ExchangeRecord& record) {
   outside_.access_log.write(record);
   if (outside_.access_log.has_unflushed() && !flush_.armed())
     flush_.arm(now() + AccessLogWriter::kFlushAfter);
+}
+
+void Proxy::drain(Lease lease, ResponseParser parser, std::string_view received,
+                  const DrainSettings& limits) {
+  auto* drain = new ResponseDrain(*this, std::move(lease), std::move(parser), received);
+  drains_.push_back(*drain);
+  drain->start(limits);
+}
+
+void Proxy::drain_ended(ResponseDrain& drain) {
+  outside_.executor.defer_delete(std::unique_ptr<DeferredDeletable>(&drain));
 }
 
 void Proxy::hint_at_pooling(const Upstream& upstream, std::string_view host) {

@@ -23,6 +23,7 @@
 #include "proxy/client_session.h"
 #include "proxy/endpoint.h"
 #include "proxy/exchange.h"
+#include "proxy/response_drain.h"
 #include "proxy/retry_budget.h"
 #include "proxy/routing_table.h"
 #include "telemetry/access_log.h"
@@ -63,7 +64,7 @@ class Proxy {
   // later turn, when the last one has gone.
   void begin_drain(Delegate<void()> on_empty);
   bool draining() const { return draining_; }
-  // Cuts what is left.
+  // Cuts what is left, responses that are drained too.
   void abort_sessions();
   std::size_t session_count() const { return session_count_; }
 
@@ -85,6 +86,10 @@ class Proxy {
   std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
   void write_record(const ExchangeRecord& record);
+  // Reads the rest of a response that nobody waits for any more.
+  void drain(Lease lease, ResponseParser parser, std::string_view received,
+             const DrainSettings& limits);
+  void drain_ended(ResponseDrain& drain);
   void session_ended(ClientSession& session);
 
   RetryBudget& retry_budget(const Upstream& upstream) { return budgets_[upstream.settings->name]; }
@@ -106,6 +111,7 @@ class Proxy {
   std::map<std::string, MonotonicTime, std::less<>> hinted_;  // likewise
   IntrusiveList<ClientSession> sessions_;
   std::size_t session_count_ = 0;
+  IntrusiveList<ResponseDrain> drains_;
   Deadline flush_;  // of the access log
   std::uint64_t last_request_id_;
   bool draining_ = false;

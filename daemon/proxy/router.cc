@@ -27,6 +27,21 @@ bool came_through_us(const RequestHead& head, std::string_view pseudonym) {
   return false;
 }
 
+// RFC 9110 section 7.6.2: OPTIONS and TRACE count their hops, and where the count is 0 they end;
+// other methods ignore the field.
+Result<void> count_forwards(const RequestHead& head, Route& route) {
+  if (head.method != Method::kOptions && head.method != Method::kTrace) return {};
+  const Field* field = head.fields.find(FieldId::kMaxForwards);
+  if (field == nullptr) return {};
+  std::uint64_t left = 0;
+  const char* const end = field->value.data() + field->value.size();
+  const auto [at, fault] = std::from_chars(field->value.data(), end, left);
+  if (fault != std::errc() || at != end) return refuse(400, "malformed Max-Forwards field");
+  route.for_us = left == 0;
+  if (left > 0) route.max_forwards = left - 1;
+  return {};
+}
+
 Result<void> read_authority(const RequestHead& head, Route& route) {
   if (route.target.form == TargetForm::kAbsolute) {
     std::swap(route.authority, route.target.authority);
@@ -215,7 +230,8 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
                            const RequestHead& head, std::string_view own_pseudonym, Route& route) {
   route.form = TargetForm::kAuthority;
   route.web_page = false;
-  route.connect = route.unwrap = route.catch_all = false;
+  route.connect = route.unwrap = route.catch_all = route.for_us = false;
+  route.max_forwards.reset();
   if (came_through_us(head, own_pseudonym)) {
     return Unexpected{Error{.code = ErrorCode::kProxyLoopDetected,
                             .source = ErrorSource::kDownstream,
@@ -226,8 +242,9 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
   }
   route.form = route.target.form;
   if (head.method == Method::kConnect) return route_connect(table, listener, route);
-  if (route.form == TargetForm::kAsterisk)
-    return refuse(501, "OPTIONS * is not supported in this version");
+  if (auto counted = count_forwards(head, route); !counted) return counted;
+  if (route.form == TargetForm::kAsterisk) route.for_us = true;
+  if (route.for_us) return {};
   if (auto read = read_authority(head, route); !read) return read;
   if (listener.unwrapped != nullptr) {
     if (auto checked = check_unwrapped(listener, head, route); !checked) return checked;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -28,8 +29,10 @@ struct Route {
   TargetForm form = TargetForm::kAuthority;  // kAuthority too while the target is not read
   bool connect = false;  // a tunnel to `choice`; with `unwrap`, requests come inside it
   bool unwrap = false;
-  bool catch_all = false;      // taken by an upstream's "*"
-  bool web_page = false;       // refused by the rules against web pages
+  bool catch_all = false;  // taken by an upstream's "*"
+  bool web_page = false;   // refused by the rules against web pages
+  bool for_us = false;     // OPTIONS * or the last hop of Max-Forwards: we answer, no upstream
+  std::optional<std::uint64_t> max_forwards{};  // what is left of it for the next hop
   Destination::Choice choice;  // its views point at the authorities below or into the upstream
   std::string host_field;      // the Host that is sent
   std::string_view path;       // what is sent as the target, a view into the head

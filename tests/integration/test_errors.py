@@ -281,7 +281,7 @@ def test_a_client_that_leaves_cancels_its_request(stack):
             origin.stopping.wait(0.01)
     line = proxy.wait_for_log()
     assert (line["status"], line["error"], line["error_phase"]) == (499, "client_aborted", "await_head")
-    assert line["status_source"] == "none" and line["close_reason"] == "client_abort"
+    assert line["status_source"] == "none" and "close_reason" not in line, "its response is drained first"
 
 
 def test_an_upload_cut_short_is_aborted_upstream_never_completed(stack):

@@ -262,6 +262,7 @@ TEST_F(LimitsTest, BodyStallRunsAnewWithEachByteAndRestsWhileTheClientIsSlow) {
 
 TEST_F(LimitsTest, TotalEndsARequestInWhateverPhaseItIs) {
   timeouts().total = 1s;
+  policy().drain.size = 0;
   policy().pool.max_connections = 1;
   constexpr std::string_view kToken = "http_response_timeout";
   std::size_t line = 0;

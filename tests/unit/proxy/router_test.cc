@@ -217,7 +217,10 @@ TEST_F(RouterTest, RefusesWhatIsMalformedMisdirectedDeniedOrALoop) {
       {Door::kOpen, "GET http://127.1/", "Host: x\r\n", kBad, 400, false},
       {Door::kOpen, "GET http://0x7f000001/", "Host: x\r\n", kBad, 400, false},
       {Door::kOpen, "GET ftp://api.test/", "Host: x\r\n", kBad, 400, false},
-      {Door::kOpen, "OPTIONS *", "Host: api.test\r\n", kBad, 501, false},
+      {Door::kOpen, "OPTIONS http://api.test/", "Host: x\r\nMax-Forwards: x\r\n", kBad, 400, false},
+      {Door::kOpen, "OPTIONS http://api.test/", "Host: x\r\nMax-Forwards: -1\r\n", kBad, 400,
+       false},
+      {Door::kOpen, "TRACE http://api.test/", "Host: x\r\nMax-Forwards:\r\n", kBad, 400, false},
       // loops
       {Door::kOpen, "GET http://api.test/", "Host: x\r\nVia: 1.1 penstock-0badcafe\r\n", kLoop, 0,
        false},
