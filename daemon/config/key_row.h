@@ -20,9 +20,20 @@ struct MemberOf<Field Class::*> {
   using Owner = Class;
 };
 
+// The struct whose rows they are; timeouts and retries are an upstream's until routes have them
+// too.
+template <typename Class>
+struct RowOwner {
+  using Type = Class;
+};
+template <>
+struct RowOwner<RequestPolicy> {
+  using Type = UpstreamPolicy;
+};
+
 template <auto First, auto... Rest>
 struct Field {
-  using Owner = typename MemberOf<decltype(First)>::Owner;
+  using Owner = typename RowOwner<typename MemberOf<decltype(First)>::Owner>::Type;
   static auto& in(const KeyTarget& target) {
     return ((std::get<Owner*>(target)->*First).*....*Rest);
   }

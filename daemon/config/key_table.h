@@ -95,7 +95,7 @@ std::string full_path(const KeyRow& row);
 
 // The bit of UpstreamPolicy::timeouts_set; `path` is the whole key, "timeouts.connect".
 std::uint32_t timeout_bit(std::string_view path);
-inline bool is_timeout_set(const UpstreamPolicy& policy, std::string_view path) {
+inline bool is_timeout_set(const RequestPolicy& policy, std::string_view path) {
   return (policy.timeouts_set & timeout_bit(path)) != 0;
 }
 

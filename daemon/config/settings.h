@@ -51,6 +51,7 @@ struct ClientSettings {
   Limit write_stall = std::chrono::minutes(1);
   Limit idle_timeout = std::chrono::minutes(10);
   bool half_close = false;
+  std::string deadline_header = "X-Penstock-Timeout";  // "" is off
 };
 
 struct DnsSettings {
@@ -106,6 +107,9 @@ struct TimeoutSettings {
   Limit write_stall = std::chrono::seconds(30);
   Limit response_header = std::chrono::minutes(5);
   Limit body_stall = std::chrono::minutes(5);
+  std::uint64_t min_rate_size = 0;  // bytes of a response's body in each window; 0 is off
+  Duration min_rate_window = std::chrono::seconds(20);
+  Limit exchange;
   Limit total;
   Limit expect_continue =
       std::chrono::seconds(1);  // zero: sent at once; off: the app waits for the upstream
@@ -136,25 +140,36 @@ struct DrainSettings {
   Limit time = std::chrono::milliseconds(100);
 };
 
+// What a route of an upstream may set for some of its requests.
+struct RequestPolicy {
+  TimeoutSettings timeouts;
+  RetrySettings retry;
+  // The keys of `timeouts` that the file sets (bit = index of the key in TimeoutSettings' order):
+  // when a limit that the file does not set ends a request, a warning names the key.
+  std::uint32_t timeouts_set = 0;
+};
+
 // What an upstream does with a request; `defaults`, overridden key by key.
-struct UpstreamPolicy {
+struct UpstreamPolicy : RequestPolicy {
   SchemeMode scheme = SchemeMode::kHttps;  // the loader makes it kAuto for "*", unless it is set
   std::string connect_to;                  // host[:port] or unix:/path; "" is off
   RedirectMode redirects = RedirectMode::kRewrite;
   CookieMode cookies = CookieMode::kPass;
   bool via = true;
   PoolSettings pool;
-  TimeoutSettings timeouts;
-  RetrySettings retry;
   DrainSettings drain;
   std::uint64_t max_response_header_size = 64 * 1024;
   TlsSettings tls;
   // Bytes of the files named in `tls`, read at load, so that a change of content is a change of
   // identity and the daemon needs no file again while it runs.
   std::string ca_pem, extra_ca_pem, cert_pem, key_pem;
-  // The keys of `timeouts` that the file sets (bit = index of the key in TimeoutSettings' order):
-  // when a limit that the file does not set ends a request, a warning names the key.
-  std::uint32_t timeouts_set = 0;
+};
+
+// Other limits for some requests, on the same connections: the first route that fits is taken.
+struct RouteSettings {
+  std::vector<std::string> methods;  // in capitals; empty: all
+  std::string path_prefix;           // of path and query, as the app wrote them; "": all
+  RequestPolicy policy;              // the upstream's, overridden key by key
 };
 
 struct UpstreamSettings {
@@ -162,6 +177,7 @@ struct UpstreamSettings {
   std::vector<std::string> hosts;  // exact, "*.suffix", host:port, "*"; lower case, no trailing dot
   std::string origin;              // host[:port]; "": the request's own host
   UpstreamPolicy policy;
+  std::vector<RouteSettings> routes;
 };
 
 struct Config {
