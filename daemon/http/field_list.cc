@@ -50,6 +50,7 @@ FieldId identify_field(std::string_view name) {
     case 11:
       return pick(name, "traceparent", FieldId::kTraceparent);
     case 12:
+      if (first == 'g') return pick(name, "grpc-timeout", FieldId::kGrpcTimeout);
       return first == 'm' ? pick(name, "max-forwards", FieldId::kMaxForwards)
                           : pick(name, "proxy-status", FieldId::kProxyStatus);
     case 13:
@@ -61,6 +62,7 @@ FieldId identify_field(std::string_view name) {
     case 15:
       return pick(name, "idempotency-key", FieldId::kIdempotencyKey);
     case 16:
+      if (first == 'x') return pick(name, "x-penstock-debug", FieldId::kXPenstockDebug);
       return first == 'w' ? pick(name, "www-authenticate", FieldId::kWwwAuthenticate)
                           : pick(name, "proxy-connection", FieldId::kProxyConnection);
     case 17:

@@ -18,6 +18,7 @@ enum class FieldId : std::uint8_t {
   kCookie,
   kDate,
   kExpect,
+  kGrpcTimeout,
   kHost,
   kHttp2Settings,
   kIdempotencyKey,
@@ -39,6 +40,7 @@ enum class FieldId : std::uint8_t {
   kUpgrade,
   kVia,
   kWwwAuthenticate,
+  kXPenstockDebug,
 };
 
 // Case-insensitive; no allocation.

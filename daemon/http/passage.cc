@@ -61,6 +61,7 @@ bool passes_in_response(FieldId id, bool chunked) {
     case FieldId::kTe:
     case FieldId::kTransferEncoding:
     case FieldId::kUpgrade:
+    case FieldId::kXPenstockDebug:
       return false;
     case FieldId::kTrailer:
       return chunked;
@@ -70,6 +71,7 @@ bool passes_in_response(FieldId id, bool chunked) {
     case FieldId::kCookie:
     case FieldId::kDate:
     case FieldId::kExpect:
+    case FieldId::kGrpcTimeout:
     case FieldId::kHost:
     case FieldId::kIdempotencyKey:
     case FieldId::kLocation:

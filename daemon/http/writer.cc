@@ -132,7 +132,9 @@ void write_passing_fields(const FieldList& fields, bool chunked, WriteField&& wr
 void write_request_field(const Field& field, const RequestRewrite& rewrite, Pen& pen) {
   if (field.id == FieldId::kMaxForwards && rewrite.max_forwards) {
     pen << field.name << ": " << *rewrite.max_forwards << kEnd;
-  } else {
+  } else if (field.id == FieldId::kGrpcTimeout && !rewrite.grpc_timeout.empty()) {
+    pen.field(field.name, rewrite.grpc_timeout);
+  } else if (rewrite.left_out.empty() || !equals_ignoring_case(field.name, rewrite.left_out)) {
     pen.field(field.name, field.value);
   }
 }
@@ -170,12 +172,14 @@ void write_kept_length(const FieldList& fields, Pen& pen) {
 
 std::size_t request_head_bound(const RequestHead& head, const RequestRewrite& rewrite) {
   return head.method_name.size() + rewrite.path_and_query.size() + rewrite.host.size() +
-         rewrite.via.size() + rewrite.upgrade.size() + fields_bound(head.fields) + kOwnWords;
+         rewrite.via.size() + rewrite.upgrade.size() + rewrite.grpc_timeout.size() +
+         fields_bound(head.fields) + kOwnWords;
 }
 
 std::size_t response_head_bound(const ResponseHead& head, const ResponseRewrite& rewrite) {
   return head.reason.size() + rewrite.via.size() + rewrite.date.size() + rewrite.upgrade.size() +
-         rewrite.location.size() + fields_bound(head.fields) + kOwnWords;
+         rewrite.location.size() + rewrite.server_timing.size() + fields_bound(head.fields) +
+         kOwnWords;
 }
 
 void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, Buffer& out) {
@@ -204,6 +208,7 @@ void write_response_head(const ResponseHead& head, const ResponseRewrite& rewrit
       head.fields, chunked, [&](const Field& field) { write_response_field(field, rewrite, pen); });
   write_framing(rewrite.framing, pen);
   if (rewrite.keep_length_field) write_kept_length(head.fields, pen);
+  if (!rewrite.server_timing.empty()) pen.field("Server-Timing", rewrite.server_timing);
   // An interim response says nothing about the connection, nor when the answer was made.
   if (!head.informational()) {
     write_response_connection(rewrite, pen);

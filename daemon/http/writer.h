@@ -26,6 +26,8 @@ struct RequestRewrite {
   bool expect_continue = false;  // Expect: 100-continue
   // What Max-Forwards becomes (RFC 9110 section 7.6.2); the field passes as it is without it.
   std::optional<std::uint64_t> max_forwards{};
+  std::string_view grpc_timeout{};  // what grpc-timeout becomes; empty: as it came
+  std::string_view left_out{};      // a field that was for us alone; empty: none
 };
 
 struct ResponseRewrite {
@@ -35,10 +37,11 @@ struct ResponseRewrite {
   bool keep_alive = true;          // false: Connection: close
   std::uint32_t keep_alive_seconds = 0;  // advertised in Keep-Alive when not 0 and keep_alive
   std::string_view via{};
-  std::string_view date{};      // added when the response has none (RFC 9110 section 6.6.1)
-  std::string_view upgrade{};   // of a 101: the protocol switched to
-  std::string_view location{};  // instead of the upstream's Location; empty: as it came
-  bool strip_secure = false;    // Set-Cookie loses its Secure attribute (RFC 6265 section 4.1.2.5)
+  std::string_view date{};           // added when the response has none (RFC 9110 section 6.6.1)
+  std::string_view upgrade{};        // of a 101: the protocol switched to
+  std::string_view location{};       // instead of the upstream's Location; empty: as it came
+  std::string_view server_timing{};  // added as Server-Timing; empty: none
+  bool strip_secure = false;  // Set-Cookie loses its Secure attribute (RFC 6265 section 4.1.2.5)
 };
 
 // Upper bounds of what the writers append, to ask room() for.

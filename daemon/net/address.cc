@@ -144,6 +144,17 @@ std::string SocketAddress::to_string() const {
   }
 }
 
+bool SocketAddress::is_local() const {
+  if (storage_.ss_family == AF_UNIX) return true;
+  if (storage_.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage_);
+    return ntohl(v4.sin_addr.s_addr) >> 24U == 127;
+  }
+  if (storage_.ss_family != AF_INET6) return false;
+  const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
 bool SocketAddress::operator==(const SocketAddress& other) const {
   if (family() != other.family() || port() != other.port()) return false;
   if (family() == AF_UNIX) return unix_path(*this) == unix_path(other);

@@ -28,6 +28,8 @@ class SocketAddress {
 
   std::string ip() const;         // "127.0.0.1", "::1"; "" for unix
   std::string to_string() const;  // "127.0.0.1:80", "[::1]:80", "unix:/path"
+  // Of this machine: 127.0.0.0/8, ::1 (IPv4-mapped too) or a unix socket.
+  bool is_local() const;
   bool operator==(const SocketAddress& other) const;
 
  private:

@@ -45,7 +45,7 @@ WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside&
 WorkerPool::~WorkerPool() { assert(hosts_.empty()); }
 
 AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler& handler) {
-  const DialLimits limits = dial_limits(request.policy.timeouts);
+  const DialLimits limits = dial_limits(request.timeouts);
   const HostKeyView key{request.upstream, request.choice.host, request.choice.port};
   for (;;) {
     Host& host = host_for(key);

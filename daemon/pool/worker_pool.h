@@ -30,6 +30,7 @@ struct AcquireRequest {
   const Destination::Choice& choice;
   std::uint64_t identity = 0;
   const UpstreamPolicy& policy;
+  const TimeoutSettings& timeouts;  // of the policy, or of a route
   const std::shared_ptr<const TlsClientContext>& tls;
 };
 

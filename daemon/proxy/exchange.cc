@@ -2,8 +2,6 @@
 
 #include <cassert>
 
-#include "config/key_table.h"
-#include "config/values.h"
 #include "proxy/local_reply.h"
 #include "proxy/own_answer.h"
 #include "proxy/proxy.h"
@@ -158,8 +156,11 @@ void Exchange::serve_head() {
     answer_connect();
     return;
   }
-  start_clock(LimitKind::kTotal);
-  proxy_.retry_budget(*route_.upstream).on_request(policy().retry);
+  if (auto started = start_request_clocks(); !started) {
+    fail(std::move(started).error());
+    return;
+  }
+  proxy_.retry_budget(*route_.upstream).on_request(retry());
   read_upgrade_offer();
   acquire();
 }
@@ -178,6 +179,7 @@ void Exchange::acquire() {
                                .choice = route_.choice,
                                .identity = upstream.identity,
                                .policy = policy(),
+                               .timeouts = timeouts(),
                                .tls = upstream.tls};
   AcquireOutcome outcome = proxy_.pool().acquire(request, *this);
   if (auto* lease = std::get_if<Lease>(&outcome)) {
@@ -243,54 +245,7 @@ void Exchange::use(Lease lease) {
   start_request();
 }
 
-// Limits
-
-std::optional<Phase> Exchange::current_phase() const {
-  if (!routed_) return std::nullopt;
-  if (acquire_ != nullptr) return acquire_phase_;
-  if (response_state_ != ResponseState::kAwaited) return Phase::kReceive;
-  if (awaiting_continue_) return Phase::kAwaitContinue;
-  return request_sent_ ? Phase::kAwaitHead : Phase::kSend;
-}
-
-const Limit& Exchange::limit_value(LimitKind kind) const {
-  const ClientSettings& client = table_->config().client;
-  switch (kind) {
-    case LimitKind::kHeader:
-      return client.header_timeout;
-    case LimitKind::kClientBodyStall:
-      return client.body_stall;
-    case LimitKind::kClientWriteStall:
-      return client.write_stall;
-    case LimitKind::kQueue:
-      return policy().timeouts.queue;
-    case LimitKind::kWriteStall:
-      return policy().timeouts.write_stall;
-    case LimitKind::kResponseHeader:
-      return policy().timeouts.response_header;
-    case LimitKind::kBodyStall:
-      return policy().timeouts.body_stall;
-    case LimitKind::kTotal:
-      return policy().timeouts.total;
-    case LimitKind::kExpectContinue:
-      return policy().timeouts.expect_continue;
-  }
-  return client.header_timeout;
-}
-
-void Exchange::start_clock(LimitKind kind) { clocks_.start(kind, proxy_.now(), limit_value(kind)); }
-
-void Exchange::on_deadline() {
-  if (session_ == nullptr) return;  // left armed by the request before
-  fired_limit_ = clocks_.expired(proxy_.now());
-  if (fired_limit_ == LimitKind::kExpectContinue) {
-    fired_limit_.reset();
-    send_continue();
-  } else if (const auto kind = fired_limit_) {
-    fail(limit_error(*kind, current_phase().value_or(Phase::kQueue)));
-  }
-  settle();
-}
+// Ends
 
 // The last statement of every entry. Nothing of this exchange may be touched after it.
 void Exchange::settle() {
@@ -304,8 +259,6 @@ void Exchange::settle() {
   reset();
   session.exchange_finished(after);
 }
-
-// Ends
 
 void Exchange::on_client_left() {
   fail_for_client_that_left();
@@ -369,6 +322,7 @@ void Exchange::reply_locally() {
       keep_client_ && request_state_ == RequestState::kDone && !http_fault && !proxy_.draining();
   status_ = status_of(*error_);
   status_source_ = StatusSource::kProxy;
+  const std::string timing = server_timing();
   const LocalReply reply{.error = *error_,
                          .timeline = timeline_,
                          .now = proxy_.now(),
@@ -378,7 +332,8 @@ void Exchange::reply_locally() {
                          .json = prefers_json(request_),
                          .head_only = request_.method == Method::kHead,
                          .keep_alive = keep_client_,
-                         .date = proxy_.http_date()};
+                         .date = proxy_.http_date(),
+                         .server_timing = timing};
   this->reply(format_local_reply(reply));
 }
 
@@ -399,39 +354,12 @@ void Exchange::reply(const std::string& bytes) {
   if (send_downstream(std::span(&piece, 1))) finish_if_delivered();
 }
 
-// The value of the limit that ended this request: ours, or one of a dial's phases.
-std::string Exchange::limit_text() const {
-  const Limit* limit = nullptr;
-  if (fired_limit_) {
-    limit = &limit_value(*fired_limit_);
-  } else if (routed_) {
-    const TimeoutSettings& timeouts = policy().timeouts;
-    if (error_->limit_key == "timeouts.resolve") limit = &timeouts.resolve;
-    if (error_->limit_key == "timeouts.connect") limit = &timeouts.connect;
-    if (error_->limit_key == "timeouts.tls_handshake") limit = &timeouts.tls_handshake;
-  }
-  return limit != nullptr && *limit ? format_duration(**limit) : std::string();
-}
-
-Duration Exchange::spent_on_limit() const {
-  if (fired_limit_) return proxy_.now() - clocks_.started(*fired_limit_);
-  return error_->phase ? timeline_.spent(*error_->phase, proxy_.now()) : Duration::zero();
-}
-
-// A limit that nobody chose ended a request: the operator should know its name.
-void Exchange::warn_of_default_limit() {
-  const std::string_view key = error_->limit_key;
-  if (!routed_ || !key.starts_with("timeouts.") || is_timeout_set(policy(), key)) return;
-  const std::string& name = route_.upstream->settings->name;
-  proxy_.log().write_limited(LogLevel::kWarning, name,
-                             "a default time limit ended a request: set it for this upstream",
-                             proxy_.now(), {{"upstream", name}, {"key", key}});
-}
-
 // The client is not there any more, or no time is left for it: nothing is wrong with the upstream,
 // whose answer is known to end soon for all we know.
 bool Exchange::may_drain() const {
-  const bool no_fault_of_it = client_gone() || fired_limit_ == LimitKind::kTotal;
+  const bool no_fault_of_it = client_gone() || fired_limit_ == LimitKind::kTotal ||
+                              fired_limit_ == LimitKind::kAppDeadline ||
+                              fired_limit_ == LimitKind::kGrpcTimeout;
   const DrainSettings& limits = policy().drain;
   const bool tunnelled = route_.connect || status_ == 101;
   if (!no_fault_of_it || !request_sent_ || tunnelled || bound_ || limits.size == 0) return false;
@@ -454,6 +382,13 @@ void Exchange::give_up_connection() {
                policy().drain);
   response_parser_ = ResponseParser(ParseLimits{});
   upstream_input_.clear();
+}
+
+// For an app of this machine that asks for it; the field is for us alone.
+std::string Exchange::server_timing() const {
+  const Field* field = request_.fields.find(FieldId::kXPenstockDebug);
+  if (field == nullptr || field->value != "1" || !session_->peer().address.is_local()) return {};
+  return format_server_timing(timeline_, proxy_.now());
 }
 
 void Exchange::drop_connection(CloseReason reason) {
@@ -520,6 +455,7 @@ void Exchange::write_record() {
 void Exchange::reset() {
   session_ = nullptr;
   route_.upstream = nullptr;
+  route_.policy = nullptr;
   route_.authority.host.clear();
   request_parser_.reset();
   request_.clear();
@@ -535,6 +471,9 @@ void Exchange::reset() {
   awaiting_continue_ = response_begun_ = retried_ = replayable_ = false;
   replay_.clear();
   location_.clear();
+  app_deadline_.reset();
+  grpc_timeout_.reset();
+  rate_bytes_ = 0;
   upgrade_offer_.clear();
   tunnel_.reset();
   finished_.reset();

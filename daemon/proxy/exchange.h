@@ -1,7 +1,8 @@
 // One request and its response, from the first byte of the request to the record in the log.
 //
 // The steps, in the order in which a request meets them, and the files that hold them:
-//   exchange.cc           begin, the head, the route, a connection; the limits; the end
+//   exchange.cc           begin, the head, the route, a connection; the end
+//   exchange_limits.cc    the time limits
 //   exchange_request.cc   the request to the upstream
 //   exchange_response.cc  the response to the client
 //   exchange_retry.cc     another try, when a reused connection turned out dead
@@ -83,23 +84,35 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   void leave_acquire_phase();
   std::optional<Phase> current_phase() const;
   const UpstreamPolicy& policy() const { return route_.upstream->settings->policy; }
-  const Limit& limit_value(LimitKind kind) const;
-  std::string limit_text() const;
-  Duration spent_on_limit() const;
-  void start_clock(LimitKind kind);
+  const TimeoutSettings& timeouts() const { return route_.policy->timeouts; }
+  const RetrySettings& retry() const { return route_.policy->retry; }
   void fail(Error error);
   bool client_gone() const;
   void refuse_malformed(const ParseFault& fault);
   void reply_locally();
   void answer_for_us();
+  std::string server_timing() const;
   void reply(const std::string& bytes);
-  void warn_of_default_limit();
   bool may_drain() const;
   void give_up_connection();
   void drop_connection(CloseReason reason);
   void finish(ClientSession::After after);
   void write_record();
   void reset();
+
+  // exchange_limits.cc
+  const Limit& limit_value(LimitKind kind) const;
+  std::string limit_text() const;
+  Duration spent_on_limit() const;
+  void start_clock(LimitKind kind);
+  Result<void> start_request_clocks();
+  std::string left_of_grpc_timeout() const;
+  void start_receiving();
+  void start_rate_window();
+  void rest_from_receiving();
+  void go_on_receiving();
+  void stop_receiving();
+  void warn_of_default_limit();
 
   // exchange_retry.cc
   bool may_repeat() const;
@@ -184,6 +197,10 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   std::string location_;       // what Location becomes
   std::string upgrade_offer_;  // what the client offers in Upgrade and we pass on
   std::optional<Tunnel> tunnel_;
+  Limit app_deadline_;            // by client.deadline_header
+  Limit grpc_timeout_;            // by grpc-timeout
+  Limit min_rate_window_;         // of timeouts.min_rate
+  std::uint64_t rate_bytes_ = 0;  // of the body, in the present window
   std::optional<ClientSession::After> finished_;
 
   // for the record

@@ -24,20 +24,24 @@ void Exchange::start_request() {
   response_parser_.start(request_.method,
                          {.max_head_bytes = policy().max_response_header_size, .max_fields = 1000});
   upstream_framing_ = request_.framing;
-  const Limit& expect = policy().timeouts.expect_continue;
+  const Limit& expect = timeouts().expect_continue;
   // A client that sends its body without waiting, or sent it already, needs no 100.
   const bool expects = request_.expects_continue && request_state_ == RequestState::kBody &&
                        session_->input().empty() && !retried_;
   const bool asks_upstream = expects && expect != Duration::zero();
-  const RequestRewrite rewrite{.path_and_query = route_.path,
-                               .add_slash = route_.add_slash,
-                               .host = route_.host_field,
-                               .via = policy().via ? proxy_.pseudonym() : std::string_view(),
-                               .framing = upstream_framing_,
-                               .close = !policy().pool.reuse,
-                               .upgrade = upgrade_offer_,
-                               .expect_continue = asks_upstream,
-                               .max_forwards = route_.max_forwards};
+  const std::string grpc_timeout = left_of_grpc_timeout();
+  const RequestRewrite rewrite{
+      .path_and_query = route_.path,
+      .add_slash = route_.add_slash,
+      .host = route_.host_field,
+      .via = policy().via ? proxy_.pseudonym() : std::string_view(),
+      .framing = upstream_framing_,
+      .close = !policy().pool.reuse,
+      .upgrade = upgrade_offer_,
+      .expect_continue = asks_upstream,
+      .max_forwards = route_.max_forwards,
+      .grpc_timeout = grpc_timeout,
+      .left_out = app_deadline_ ? table_->config().client.deadline_header : std::string_view()};
   upstream_output_.set_max_bytes(session_->input().max_bytes() + replay_.size() +
                                  kMaxGatheredBytes + request_head_bound(request_, rewrite));
   upstream_input_.set_max_bytes(
@@ -179,7 +183,10 @@ bool Exchange::write_upstream(std::span<const std::string_view> pieces) {
       return false;
     }
     std::size_t sent = result.status == IoStatus::kOk ? result.bytes : 0;
-    if (sent > 0 && timeline_.first_byte_sent == kNever) timeline_.first_byte_sent = proxy_.now();
+    if (sent > 0 && timeline_.first_byte_sent == kNever) {
+      timeline_.first_byte_sent = proxy_.now();
+      start_clock(LimitKind::kExchange);
+    }
     if (sent > 0 && replayable_ && !may_repeat()) replayable_ = false;
     offered -= sent;
     const std::size_t from_output = std::min(sent, upstream_output_.size());

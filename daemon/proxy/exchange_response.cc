@@ -132,7 +132,7 @@ void Exchange::on_final_head() {
   timeline_.leave(Phase::kAwaitHead, now);
   timeline_.enter(Phase::kReceive, now);
   clocks_.stop(LimitKind::kResponseHeader);
-  start_clock(LimitKind::kBodyStall);
+  start_receiving();
   response_state_ = ResponseState::kBody;
   status_ = response_.status;
   status_source_ = StatusSource::kUpstream;
@@ -156,6 +156,8 @@ void Exchange::on_final_head() {
     }
     rewrite.strip_secure = policy().cookies == CookieMode::kStripSecure;
   }
+  const std::string timing = server_timing();
+  rewrite.server_timing = timing;
   if (const Limit& idle = proxy_.client_settings().idle_timeout) {
     rewrite.keep_alive_seconds =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(*idle).count());
@@ -181,6 +183,7 @@ BodyFraming Exchange::downstream_framing() const {
 
 void Exchange::add_response_body(std::string_view piece) {
   response_bytes_ += piece.size();
+  rate_bytes_ += piece.size();
   char line_space[18];
   const bool chunked = downstream_framing_.kind == FramingKind::kChunked;
   const std::string_view line =
@@ -201,7 +204,7 @@ void Exchange::add_response_body(std::string_view piece) {
 void Exchange::on_response_end() {
   timeline_.last_byte_received = proxy_.now();
   timeline_.leave(Phase::kReceive, proxy_.now());
-  clocks_.stop(LimitKind::kBodyStall);
+  stop_receiving();
   response_state_ = ResponseState::kDone;
   if (downstream_framing_.kind == FramingKind::kChunked) {
     Buffer& output = session_->output();
@@ -268,7 +271,7 @@ bool Exchange::send_downstream(std::span<const std::string_view> pieces) {
   }
   if (session_->output_blocked()) {
     start_clock(LimitKind::kClientWriteStall);
-    clocks_.stop(LimitKind::kBodyStall);
+    rest_from_receiving();
     if (lease_) lease_->stream().pause_read(PauseReason::kBackpressure);
   }
   return true;
@@ -291,7 +294,7 @@ void Exchange::on_downstream_progress() {
   }
   if (!lease_) return;
   lease_->stream().resume_read(PauseReason::kBackpressure);
-  if (response_state_ == ResponseState::kBody) start_clock(LimitKind::kBodyStall);
+  if (response_state_ == ResponseState::kBody) go_on_receiving();
   pump_response();
   receive();
 }

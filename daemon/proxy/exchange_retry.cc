@@ -49,9 +49,9 @@ bool Exchange::try_again(CloseReason reason) {
   const bool body_is_kept = replayable_ || request_bytes_ == 0;
   if (!lease_ || !reused || response_begun_ || response_state_ != ResponseState::kAwaited)
     return false;
-  if (attempts_ > policy().retry.attempts || !body_is_kept || !(nothing_written || may_repeat()))
+  if (attempts_ > retry().attempts || !body_is_kept || !(nothing_written || may_repeat()))
     return false;
-  if (!proxy_.retry_budget(*route_.upstream).take(policy().retry, proxy_.now())) {
+  if (!proxy_.retry_budget(*route_.upstream).take(retry(), proxy_.now())) {
     proxy_.metrics()
         .upstream(route_.upstream->settings->name)
         .retries[RetryResult::kOverBudget]
@@ -61,23 +61,23 @@ bool Exchange::try_again(CloseReason reason) {
   retried_ = true;
   request_sent_ = upstream_blocked_ = upstream_write_failed_ = false;
   stop_awaiting_continue();
-  for (const LimitKind kind :
-       {LimitKind::kWriteStall, LimitKind::kResponseHeader, LimitKind::kClientBodyStall}) {
+  for (const LimitKind kind : {LimitKind::kWriteStall, LimitKind::kResponseHeader,
+                               LimitKind::kClientBodyStall, LimitKind::kExchange}) {
     clocks_.stop(kind);
   }
   timeline_.leave_all(proxy_.now());
   timeline_.first_byte_sent = kNever;
   upstream_output_.clear();
-  wait(lease_.redial(reason, dial_limits(policy().timeouts), *this));
+  wait(lease_.redial(reason, dial_limits(timeouts()), *this));
   return true;
 }
 
 // What is taken from a client for a reused connection is kept until it cannot be needed any more.
 void Exchange::keep_for_replay(std::string_view piece) {
   const bool first = request_bytes_ == piece.size();
-  if (first) replayable_ = connection_requests_ > 1 && policy().retry.attempts > 0;
+  if (first) replayable_ = connection_requests_ > 1 && retry().attempts > 0;
   if (!replayable_) return;
-  if (replay_.size() + piece.size() > policy().retry.buffer) {
+  if (replay_.size() + piece.size() > retry().buffer) {
     replayable_ = false;
   } else {
     replay_.append(piece);

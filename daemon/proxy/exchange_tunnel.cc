@@ -39,7 +39,7 @@ void Exchange::start_tunnel() {
                                .from_client = session_->input(),
                                .from_upstream = session_->output(),
                                .client_ended = session_->input_ended()},
-                  proxy_.clock(), proxy_.timers(), policy().timeouts.tunnel_idle,
+                  proxy_.clock(), proxy_.timers(), timeouts().tunnel_idle,
                   Delegate<void(TunnelEnd)>::to<&Exchange::on_tunnel_ended>(*this));
   if (const auto end = tunnel_->start()) end_tunnel(*end);
 }

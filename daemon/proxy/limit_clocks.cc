@@ -44,6 +44,28 @@ Error limit_error(LimitKind kind, Phase phase) {
               .phase = Phase::kReceive,
               .limit_key = "timeouts.body_stall",
               .detail = "the upstream stopped sending the body of its response"};
+    case LimitKind::kMinRate:
+      return {.code = ErrorCode::kConnectionReadTimeout,
+              .phase = Phase::kReceive,
+              .limit_key = "timeouts.min_rate",
+              .detail = "the upstream sent the body of its response too slowly"};
+    case LimitKind::kExchange:
+      return {.code = ErrorCode::kHttpResponseTimeout,
+              .phase = phase,
+              .limit_key = "timeouts.exchange",
+              .detail = "request and response took longer than they may, connecting apart"};
+    case LimitKind::kAppDeadline:
+      return {.code = ErrorCode::kHttpResponseTimeout,
+              .source = ErrorSource::kDownstream,
+              .phase = phase,
+              .limit_key = "client.deadline_header",
+              .detail = "the time that the app gave its request is over"};
+    case LimitKind::kGrpcTimeout:
+      return {.code = ErrorCode::kHttpResponseTimeout,
+              .source = ErrorSource::kDownstream,
+              .phase = phase,
+              .limit_key = "grpc-timeout",
+              .detail = "the time that the app gave its call is over"};
     case LimitKind::kTotal:
       return {.code = ErrorCode::kHttpResponseTimeout,
               .phase = phase,

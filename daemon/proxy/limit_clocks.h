@@ -23,17 +23,33 @@ enum class LimitKind : std::uint8_t {
   kWriteStall,        // timeouts.write_stall
   kResponseHeader,    // timeouts.response_header
   kBodyStall,         // timeouts.body_stall
+  kMinRate,           // timeouts.min_rate, one window of it; enough bytes begin another
+  kExchange,          // timeouts.exchange
   kTotal,             // timeouts.total
+  kAppDeadline,       // client.deadline_header
+  kGrpcTimeout,       // the grpc-timeout field
   kExpectContinue,    // timeouts.expect_continue; its end is no error
 };
-inline constexpr int kLimitKindCount = 9;
+inline constexpr int kLimitKindCount = 13;
 
 class LimitClocks {
  public:
   void start(LimitKind kind, MonotonicTime now, const Limit& limit) {
     slot(kind) = {now, limit ? now + *limit : kForever};
   }
-  void stop(LimitKind kind) { slot(kind).expiry = kForever; }
+  void stop(LimitKind kind) { slot(kind) = {slot(kind).since}; }
+  // A clock that rests keeps the time it has left. Neither does anything twice, nor to one that is
+  // stopped.
+  void rest(LimitKind kind, MonotonicTime now) {
+    if (!running(kind)) return;
+    slot(kind).left = slot(kind).expiry - now;
+    slot(kind).expiry = kForever;
+  }
+  void resume(LimitKind kind, MonotonicTime now) {
+    if (!slot(kind).left) return;
+    slot(kind).expiry = now + *slot(kind).left;
+    slot(kind).left.reset();
+  }
   void stop_all() { clocks_.fill({}); }
   bool running(LimitKind kind) const {
     return clocks_[static_cast<std::size_t>(kind)].expiry != kForever;
@@ -60,6 +76,7 @@ class LimitClocks {
   struct Clock {
     MonotonicTime since = kNever;
     MonotonicTime expiry = kForever;
+    std::optional<Duration> left{};  // while it rests
   };
   Clock& slot(LimitKind kind) { return clocks_[static_cast<std::size_t>(kind)]; }
   std::array<Clock, kLimitKindCount> clocks_;

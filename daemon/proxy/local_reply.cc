@@ -279,6 +279,22 @@ bool prefers_json(const RequestHead& head) {
   return json;
 }
 
+std::string format_server_timing(const Timeline& timeline, MonotonicTime now) {
+  std::string text;
+  const auto add = [&text](std::string_view name, Duration spent) {
+    char ms[32];
+    std::snprintf(ms, sizeof ms, "%.3f", std::chrono::duration<double, std::milli>(spent).count());
+    text.append(text.empty() ? "" : ", ").append(name).append(";dur=").append(ms);
+  };
+  for (int i = 0; i < kPhaseCount; ++i) {
+    const auto phase = static_cast<Phase>(i);
+    if (timeline.happened(phase) && phase != Phase::kReceive)
+      add(to_string(phase), timeline.spent(phase, now));
+  }
+  if (timeline.head_read != kNever) add("total", now - timeline.head_read);
+  return text;
+}
+
 std::string format_local_reply(const LocalReply& reply) {
   const std::uint16_t status = status_of(reply.error);
   const std::string body = reply.json ? json_body(reply, status) : text_body(reply);
@@ -291,6 +307,7 @@ std::string format_local_reply(const LocalReply& reply) {
   field("Proxy-Status", proxy_status(reply));
   field("Content-Type", reply.json ? "application/problem+json" : "text/plain; charset=utf-8");
   field("Content-Length", std::to_string(body.size()));
+  if (!reply.server_timing.empty()) field("Server-Timing", reply.server_timing);
   field("Cache-Control", "no-store");
   if (status == 503) field("Retry-After", kRetryAfterSeconds);
   if (!reply.keep_alive) field("Connection", "close");

@@ -29,7 +29,11 @@ struct LocalReply {
   bool head_only = false;   // a response to HEAD
   bool keep_alive = false;
   std::string_view date;
+  std::string_view server_timing{};
 };
+
+// The phases so far as a value of Server-Timing, in ms, and their total.
+std::string format_server_timing(const Timeline& timeline, MonotonicTime now);
 
 // Whether an Accept field asks for JSON rather than text.
 bool prefers_json(const RequestHead& head);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "config/route.h"
+
 namespace penstock {
 
 namespace {
@@ -221,7 +223,15 @@ Result<void> route_connect(const RoutingTable& table, const ListenerView& listen
   route.choice = {asked.host, asked.kind, *asked.port, false};
   asked.append_to(route.host_field = {}, 0);
   route.path = {};
+  route.policy = &route.upstream->settings->policy;
   return {};
+}
+
+void choose_policy(const RequestHead& head, Route& route) {
+  const UpstreamSettings& upstream = *route.upstream->settings;
+  const RouteSettings* found =
+      find_route(upstream, head.method_name, route.add_slash ? "/" : route.path);
+  route.policy = found == nullptr ? &upstream.policy : &found->policy;
 }
 
 }  // namespace
@@ -266,6 +276,7 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
   write_host_field(route);
   route.path = route.target.path_and_query;
   route.add_slash = route.target.needs_slash;
+  choose_policy(head, route);
   return {};
 }
 

@@ -26,6 +26,7 @@ struct ListenerView {
 // A value that an exchange reuses from request to request, for its strings keep their capacity.
 struct Route {
   const Upstream* upstream = nullptr;
+  const RequestPolicy* policy = nullptr;     // the upstream's, or that of a route of it
   TargetForm form = TargetForm::kAuthority;  // kAuthority too while the target is not read
   bool connect = false;  // a tunnel to `choice`; with `unwrap`, requests come inside it
   bool unwrap = false;

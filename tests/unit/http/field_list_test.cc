@@ -16,6 +16,7 @@ const std::pair<std::string_view, FieldId> kNames[] = {
     {"Cookie", FieldId::kCookie},
     {"Date", FieldId::kDate},
     {"Expect", FieldId::kExpect},
+    {"Grpc-Timeout", FieldId::kGrpcTimeout},
     {"Host", FieldId::kHost},
     {"HTTP2-Settings", FieldId::kHttp2Settings},
     {"Idempotency-Key", FieldId::kIdempotencyKey},
@@ -37,6 +38,7 @@ const std::pair<std::string_view, FieldId> kNames[] = {
     {"Upgrade", FieldId::kUpgrade},
     {"Via", FieldId::kVia},
     {"WWW-Authenticate", FieldId::kWwwAuthenticate},
+    {"X-Penstock-Debug", FieldId::kXPenstockDebug},
 };
 
 TEST(FieldNames, AreKnownInAnyCase) {
@@ -51,7 +53,7 @@ TEST(FieldNames, AreKnownInAnyCase) {
 }
 
 TEST(FieldNames, AreAllTested) {
-  EXPECT_EQ(std::size(kNames), static_cast<std::size_t>(FieldId::kWwwAuthenticate));
+  EXPECT_EQ(std::size(kNames), static_cast<std::size_t>(FieldId::kXPenstockDebug));
 }
 
 TEST(FieldNames, ThatDifferInOneByteAreOthers) {

@@ -48,6 +48,38 @@ TEST(LimitClocks, TheOneThatEndedFirstIsTheOneThatFired) {
   EXPECT_EQ(clocks.expired(kStart + 1h), LimitKind::kHeader);
 }
 
+TEST(LimitClocks, OfEachPairInBothOrdersTheEarlierFires) {
+  for (const LimitKind first : all_kinds()) {
+    for (const LimitKind second : all_kinds()) {
+      if (first == second) continue;
+      LimitClocks clocks;
+      clocks.start(second, kStart, 5s);
+      clocks.start(first, kStart + 1s, 4s - 1ns);
+      EXPECT_EQ(clocks.earliest(), kStart + 5s - 1ns);
+      EXPECT_EQ(clocks.expired(kStart + 5s - 2ns), std::nullopt);
+      EXPECT_EQ(clocks.expired(kStart + 5s), first);
+    }
+  }
+}
+
+TEST(LimitClocks, ThatRestKeepWhatIsLeft) {
+  LimitClocks clocks;
+  clocks.rest(LimitKind::kMinRate, kStart);
+  clocks.resume(LimitKind::kMinRate, kStart);
+  EXPECT_FALSE(clocks.running(LimitKind::kMinRate)) << "what never ran does not begin";
+  clocks.start(LimitKind::kMinRate, kStart, 5s);
+  clocks.rest(LimitKind::kMinRate, kStart + 2s);
+  clocks.rest(LimitKind::kMinRate, kStart + 3s);
+  EXPECT_EQ(clocks.earliest(), kForever);
+  clocks.resume(LimitKind::kMinRate, kStart + 10s);
+  clocks.resume(LimitKind::kMinRate, kStart + 11s);
+  EXPECT_EQ(clocks.earliest(), kStart + 13s);
+  clocks.rest(LimitKind::kMinRate, kStart + 12s);
+  clocks.stop(LimitKind::kMinRate);
+  clocks.resume(LimitKind::kMinRate, kStart + 12s);
+  EXPECT_FALSE(clocks.running(LimitKind::kMinRate)) << "stopped while it rested";
+}
+
 TEST(LimitClocks, StartedAnewCountFromThen) {
   LimitClocks clocks;
   clocks.start(LimitKind::kBodyStall, kStart, 5s);
@@ -91,6 +123,11 @@ TEST(LimitError, SaysKeyTokenStatusAndPhaseOfEachLimit) {
        Phase::kAwaitHead},
       {LimitKind::kBodyStall, "timeouts.body_stall", "connection_read_timeout", 504,
        Phase::kReceive},
+      {LimitKind::kMinRate, "timeouts.min_rate", "connection_read_timeout", 504, Phase::kReceive},
+      {LimitKind::kExchange, "timeouts.exchange", "http_response_timeout", 504, Phase::kConnect},
+      {LimitKind::kAppDeadline, "client.deadline_header", "http_response_timeout", 504,
+       Phase::kConnect},
+      {LimitKind::kGrpcTimeout, "grpc-timeout", "http_response_timeout", 504, Phase::kConnect},
       {LimitKind::kTotal, "timeouts.total", "http_response_timeout", 504, Phase::kConnect},
   };
   std::set<std::string_view> keys;
