@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "event/uv_check.h"
+#include "event/watcher.h"
 
 namespace penstock {
 
@@ -101,6 +102,7 @@ Loop::Impl::~Impl() {
 
 // Turns without waiting until the close callbacks have run, those of Watchers that ended last too.
 void Loop::Impl::close_handles() {
+  Watcher::end_taken(loop);
   for (uv_handle_t* handle : handles()) uv_close(handle, nullptr);
   while (uv.closing_handles != nullptr) uv_run(&uv, UV_RUN_NOWAIT);
   [[maybe_unused]] const int status = uv_loop_close(&uv);

@@ -1,5 +1,6 @@
 #include "event/watcher.h"
 
+#include <unistd.h>
 #include <uv.h>
 
 #include "event/loop.h"
@@ -17,62 +18,114 @@ void free_block(uv_handle_t* handle) {
 }  // namespace
 
 struct Watcher::Block {
-  Block(Loop& the_loop, Callback callback, Watcher* watcher)
-      : loop(the_loop), on_ready(callback), owner(watcher) {}
+  Block(Loop& the_loop, int fd, Callback callback);
 
   static void on_poll(uv_poll_t* handle, int status, int events);
+  static void close_descriptor(uv_handle_t* handle);
+  static void end_if_taken(uv_handle_t* handle, void*);
+  void set_interest(bool wants_readable, bool wants_writable);
   void start();
   void restart_after_error();
+  void end() { uv_close(as_handle(), free_block<Block>); }
+  void end_with_descriptor() { uv_close(as_handle(), close_descriptor); }
+  uv_handle_t* as_handle() { return reinterpret_cast<uv_handle_t*>(&poll); }
 
   uv_poll_t poll{};
+  const int descriptor;
   Loop& loop;
   const Callback on_ready;
-  Watcher* owner;  // null once that has ended
+  bool readable = false;
+  bool writable = false;
+  bool resting = false;  // of the loop's thread alone, also when another one has taken the watcher
+  std::shared_ptr<WatchGate> gate;
 };
 
-Watcher::Watcher(Loop& loop, int fd, Callback on_ready) : block_(new Block(loop, on_ready, this)) {
-  check_uv(uv_poll_init(loop.uv(), &block_->poll, fd), "uv_poll_init");
-  block_->poll.data = block_;
+Watcher::Block::Block(Loop& the_loop, int fd, Callback callback)
+    : descriptor(fd), loop(the_loop), on_ready(callback) {
+  check_uv(uv_poll_init(loop.uv(), &poll, fd), "uv_poll_init");
+  poll.data = this;
 }
 
-// uv_close takes the descriptor out of the poll set by its number, at once.
-Watcher::~Watcher() {
-  block_->owner = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(&block_->poll), free_block<Block>);
+// The close callback comes a turn after the descriptor has left the poll set.
+void Watcher::Block::close_descriptor(uv_handle_t* handle) {
+  ::close(static_cast<Block*>(handle->data)->descriptor);
+  free_block<Block>(handle);
 }
 
-void Watcher::set_interest(bool readable, bool writable) {
-  if (readable == readable_ && writable == writable_) return;
-  readable_ = readable;
-  writable_ = writable;
+void Watcher::Block::end_if_taken(uv_handle_t* handle, void*) {
+  if (handle->type != UV_POLL || uv_is_closing(handle) != 0) return;
+  auto& block = *static_cast<Block*>(handle->data);
+  if (block.resting && !block.gate->enter()) block.end_with_descriptor();
+}
+
+void Watcher::Block::set_interest(bool wants_readable, bool wants_writable) {
+  if (readable == wants_readable && writable == wants_writable) return;
+  readable = wants_readable;
+  writable = wants_writable;
   if (readable || writable) {
-    block_->start();
+    start();
   } else {
-    uv_poll_stop(&block_->poll);
+    uv_poll_stop(&poll);
   }
 }
 
 void Watcher::Block::start() {
-  const int events = (owner->readable_ ? UV_READABLE : 0) | (owner->writable_ ? UV_WRITABLE : 0);
+  const int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
   check_uv(uv_poll_start(&poll, events, on_poll), "uv_poll_start");
 }
 
 // libuv stops a handle that met an error condition; there may be more to read before it.
 void Watcher::Block::restart_after_error() {
-  if (owner == nullptr || (!owner->readable_ && !owner->writable_)) return;
-  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&poll)) == 0) start();
+  if (uv_is_closing(as_handle()) != 0 || (!readable && !writable)) return;
+  if (uv_is_active(as_handle()) == 0) start();
 }
 
 void Watcher::Block::on_poll(uv_poll_t* handle, int status, int events) {
   auto& block = *static_cast<Block*>(handle->data);
   block.loop.refresh_time();
+  if (block.resting) {
+    if (!block.gate->enter()) {
+      block.end_with_descriptor();
+      return;
+    }
+    block.resting = false;
+  }
   if (status == 0) {
     block.on_ready({(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0});
     return;
   }
-  block.on_ready({true, block.owner->writable_});
+  block.on_ready({true, block.writable});
   block.restart_after_error();
 }
+
+Watcher::Watcher(Loop& loop, int fd, Callback on_ready)
+    : on_ready_(on_ready), block_(new Block(loop, fd, on_ready)) {}
+
+// uv_close takes the descriptor out of the poll set by its number, at once.
+Watcher::~Watcher() {
+  if (block_ != nullptr) block_->end();
+}
+
+void Watcher::set_interest(bool readable, bool writable) {
+  block_->set_interest(readable, writable);
+}
+
+void Watcher::rest(const std::shared_ptr<WatchGate>& gate) {
+  if (block_->gate != gate) block_->gate = gate;
+  block_->resting = true;
+}
+
+void Watcher::wake() { block_->resting = false; }
+
+// The old block is its loop's alone. What it was interested in does not change while it rests, so
+// that it may be read here.
+void Watcher::move_to(Loop& loop, int fd) {
+  auto* block = new Block(loop, fd, on_ready_);
+  block->set_interest(block_->readable, block_->writable);
+  block_ = block;
+}
+
+void Watcher::end_taken(Loop& loop) { uv_walk(loop.uv(), Block::end_if_taken, nullptr); }
 
 struct SignalWatcher::Block {
   static void on_signal(uv_signal_t* handle, int signal_number);

@@ -5,12 +5,17 @@
 // comes, since data may still be queued before it. Changing the interest costs two system calls,
 // the same interest again costs nothing: leave it alone in the steady state.
 //
+// A watcher at rest may be taken to another loop by that loop's thread. What stays behind on the
+// old loop is the libuv handle with the old descriptor, which nobody else knows: at its next event
+// the gate tells the old loop so, and it ends both.
+//
 // Owner: the stream or listener of the descriptor. Thread: the loop's. The destructor stops the
 // watching at once and comes before close(fd); no callback comes after it, and it may run inside
 // the callback. The libuv handle lives in a heap block of its own until its close callback.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/delegate.h"
 
@@ -23,6 +28,15 @@ struct Readiness {
   bool writable;
 };
 
+// Stands between an event and a watcher at rest. Shared by the watcher and whoever may take it.
+class WatchGate {
+ public:
+  virtual ~WatchGate() = default;
+  // On the watcher's loop. True: the watcher is awake and this thread's own, its callback follows.
+  // False: it was taken, and nothing of it may be touched.
+  virtual bool enter() = 0;
+};
+
 class Watcher {
  public:
   using Callback = Delegate<void(Readiness)>;
@@ -33,14 +47,23 @@ class Watcher {
   ~Watcher();
 
   void set_interest(bool readable, bool writable);
-  bool wants_readable() const { return readable_; }
-  bool wants_writable() const { return writable_; }
+
+  // From now on an event asks the gate first. The thread that rests a watcher touches nothing of it
+  // until it wakes it, or the gate lets an event in.
+  void rest(const std::shared_ptr<WatchGate>& gate);
+  void wake();
+  // The thread of `loop` takes a watcher at rest over: it is awake, with the interest it had, and
+  // watches `fd`, a duplicate. The old loop closes the old descriptor.
+  void move_to(Loop& loop, int fd);
+  // The same, but it is not watched any more: only its destructor may be called.
+  void leave() { block_ = nullptr; }
+  // At the end of a loop: ends what others have taken from it and no event has told yet.
+  static void end_taken(Loop& loop);
 
  private:
   struct Block;
+  const Callback on_ready_;
   Block* block_;
-  bool readable_ = false;
-  bool writable_ = false;
 };
 
 // A signal, delivered on the loop's thread. Same ownership as Watcher.

@@ -1,10 +1,12 @@
 #include "net/socket.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <system_error>
+#include <utility>
 
 namespace penstock {
 
@@ -19,6 +21,8 @@ WatchedSocket::WatchedSocket(Loop& loop, int fd)
 
 WatchedSocket::~WatchedSocket() {
   if (destroyed_ != nullptr) *destroyed_ = true;
+  // No FIN before a reset.
+  if (moved_ && fd_) ::shutdown(fd(), aborted_ ? SHUT_RD : SHUT_RDWR);
 }
 
 void WatchedSocket::set_handler(StreamHandler* handler) {
@@ -36,6 +40,29 @@ void WatchedSocket::resume_read(PauseReason reason) {
   update_interest();
 }
 
+// A frame of on_ready() may be below: it touches nothing any more, for this may be another thread's
+// by then.
+void WatchedSocket::rest(const std::shared_ptr<WatchGate>& gate) {
+  if (bool* const destroyed = std::exchange(destroyed_, nullptr)) *destroyed = true;
+  update_interest();
+  watcher_.rest(gate);
+}
+
+bool WatchedSocket::move_to(Loop& loop) {
+  const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0) {
+    ::shutdown(fd(), SHUT_RDWR);  // tells the old loop, which closes it
+    fd_.release();
+    watcher_.leave();
+    return false;
+  }
+  fd_.release();
+  fd_.reset(duplicate);
+  watcher_.move_to(loop, duplicate);
+  moved_ = true;
+  return true;
+}
+
 void WatchedSocket::acknowledge_now() {
   const int on = 1;
   ::setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
@@ -44,6 +71,7 @@ void WatchedSocket::acknowledge_now() {
 void WatchedSocket::shutdown_write() { ::shutdown(fd(), SHUT_WR); }
 
 void WatchedSocket::abort() {
+  aborted_ = true;
   const linger reset{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/error.h"
 #include "event/watcher.h"
@@ -44,6 +45,13 @@ class WatchedSocket {
   void want_writable_to_read() { await(read_awaits_, Wait::kWritable); }
   void want_readable_to_write() { await(write_awaits_, Wait::kReadable); }
 
+  // Idle, as Watcher::rest() says; the handler is told after wake(), or when the gate lets it in.
+  void rest(const std::shared_ptr<WatchGate>& gate);
+  void wake() { watcher_.wake(); }
+  // Taken over by the thread of `loop` while at rest. False when there is no descriptor for it:
+  // then the connection is shut, and of no use any more.
+  bool move_to(Loop& loop);
+
   // TCP_QUICKACK: what has come is acknowledged at once.
   void acknowledge_now();
   // FIN after what was sent.
@@ -61,6 +69,10 @@ class WatchedSocket {
   bool awaits(Wait event) const;
   static bool has_come(Wait event, Readiness ready);
 
+  // The old loop may still hold a duplicate of the descriptor: a close alone would not end the
+  // connection.
+  bool moved_ = false;
+  bool aborted_ = false;
   UniqueFd fd_;  // before the watcher, which must end first
   Watcher watcher_;
   StreamHandler* handler_ = nullptr;    // borrowed: the stream's owner

@@ -12,12 +12,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include "base/error.h"
+#include "event/watcher.h"
 
 namespace penstock {
+
+class Loop;
 
 enum class IoStatus : std::uint8_t { kOk, kWouldBlock, kEof, kError };
 
@@ -66,6 +70,14 @@ class Stream {
   // The peer has more to send and may be waiting to hear that what it sent has come (Nagle's
   // algorithm against delayed acknowledgements costs it 40 ms). A hint, one system call.
   virtual void acknowledge_now() {}
+
+  // At rest it is idle, and the thread of another loop may take it by move_to(): an event asks the
+  // gate before anything of the stream is touched, and whoever calls rest() touches nothing of it
+  // afterwards. wake(): the same thread uses it again.
+  virtual void rest(const std::shared_ptr<WatchGate>& gate) = 0;
+  virtual void wake() = 0;
+  // False when it failed; then the stream can only be destroyed.
+  [[nodiscard]] virtual bool move_to(Loop& loop) = 0;
 
   // Ends our direction after what was written (FIN; TLS: close_notify first).
   virtual void shutdown_write() = 0;

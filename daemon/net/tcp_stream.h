@@ -25,6 +25,9 @@ class TcpStream final : public Stream {
   void pause_read(PauseReason reason) override { socket_.pause_read(reason); }
   void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
   void acknowledge_now() override { socket_.acknowledge_now(); }
+  void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
+  void wake() override { socket_.wake(); }
+  bool move_to(Loop& loop) override { return socket_.move_to(loop); }
   void shutdown_write() override { socket_.shutdown_write(); }
   void abort() override { socket_.abort(); }
   Error last_error() const override { return terminated_error(last_sys_); }

@@ -88,6 +88,17 @@ void TlsStream::set_handler(StreamHandler* handler) {
   route_events();
 }
 
+// The BIO that reads is the one that writes.
+bool TlsStream::move_to(Loop& loop) {
+  const bool moved = socket_.move_to(loop);
+  if (moved) {
+    BIO_set_fd(SSL_get_rbio(ssl_.get()), socket_.fd(), BIO_NOCLOSE);
+  } else {
+    end_ = End::kAborted;
+  }
+  return moved;
+}
+
 IoResult TlsStream::read(std::span<char> into) {
   ERR_clear_error();
   std::size_t bytes = 0;

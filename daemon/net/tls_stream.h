@@ -47,6 +47,9 @@ class TlsStream final : public Stream, private StreamHandler {
   bool has_pending() const override { return SSL_has_pending(ssl_.get()) == 1; }
   void pause_read(PauseReason reason) override { socket_.pause_read(reason); }
   void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
+  void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
+  void wake() override { socket_.wake(); }
+  bool move_to(Loop& loop) override;
   void shutdown_write() override;
   void abort() override;
   Error last_error() const override;

@@ -105,6 +105,7 @@ class FakePeer {
   std::string written_;
   std::vector<std::string> writes_;
   StreamHandler* handler_ = nullptr;
+  std::shared_ptr<WatchGate> gate_;  // while the stream rests
   int pauses_ = 0;
   bool write_blocked_ = false;
   bool connected_ = false;
@@ -119,6 +120,7 @@ class FakeStream final : public Stream {
   ~FakeStream() override {
     peer_.open_ = false;
     peer_.handler_ = nullptr;
+    peer_.gate_.reset();
   }
 
   void set_handler(StreamHandler* handler) override { peer_.handler_ = handler; }
@@ -128,6 +130,12 @@ class FakeStream final : public Stream {
   bool has_pending() const override { return peer_.pending_ > 0; }
   void pause_read(PauseReason reason) override { peer_.pauses_ |= static_cast<int>(reason); }
   void resume_read(PauseReason reason) override { peer_.pauses_ &= ~static_cast<int>(reason); }
+  void rest(const std::shared_ptr<WatchGate>& gate) override { peer_.gate_ = gate; }
+  void wake() override { peer_.gate_.reset(); }
+  bool move_to(Loop&) override {
+    peer_.gate_.reset();
+    return true;
+  }
   void shutdown_write() override { peer_.write_shut_ = true; }
   void abort() override { peer_.aborted_ = true; }
   Error last_error() const override { return peer_.error_; }
@@ -145,6 +153,10 @@ inline std::unique_ptr<Stream> FakePeer::connect() {
 inline bool FakePeer::turn() {
   const bool readable = readable_due();
   const bool writable = writable_due();
+  if ((readable || writable) && gate_ != nullptr) {
+    const std::shared_ptr<WatchGate> gate = std::move(gate_);
+    if (!gate->enter()) return true;
+  }
   if (readable) handler_->on_readable();
   if (writable && writable_due()) {  // the handler before may have ended or emptied the stream
     write_blocked_ = false;

@@ -41,6 +41,9 @@ class QuietStream final : public Stream {
   bool has_pending() const override { return false; }
   void pause_read(PauseReason) override {}
   void resume_read(PauseReason) override {}
+  void rest(const std::shared_ptr<WatchGate>&) override {}
+  void wake() override {}
+  bool move_to(Loop&) override { return true; }
   void shutdown_write() override {}
   void abort() override {}
   Error last_error() const override { return {.code = ErrorCode::kConnectionTerminated}; }
