@@ -9,13 +9,33 @@ namespace penstock {
 namespace {
 
 template <typename T>
-std::vector<std::string_view> changed_keys(KeyScope scope, const T& before, const T& after) {
+std::vector<std::string_view> changed_keys(KeyScope place, const T& before, const T& after) {
   std::vector<std::string_view> keys;
   for (const KeyRow& row : key_rows()) {
-    if (row.scope != scope) continue;
+    if (!stands_in(row.scope, place)) continue;
     if (row.get(row, source_of(before)) != row.get(row, source_of(after))) keys.push_back(row.path);
   }
   return keys;
+}
+
+// A route's value that is its upstream's before and after only follows it.
+bool follows_upstream(const KeyRow& row, const UpstreamSettings& upstream,
+                      const RouteSettings& route) {
+  return row.scope == KeyScope::kRequestPolicy &&
+         row.get(row, source_of(upstream)) == row.get(row, source_of(route));
+}
+
+bool routes_differ(const UpstreamSettings& before, const UpstreamSettings& after) {
+  if (before.routes.size() != after.routes.size()) return true;
+  for (std::size_t i = 0; i < before.routes.size(); ++i) {
+    const RouteSettings& old = before.routes[i];
+    const RouteSettings& now = after.routes[i];
+    for (const auto key : changed_keys(KeyScope::kRoute, old, now)) {
+      const KeyRow& row = *find_key(KeyScope::kRoute, key);
+      if (!follows_upstream(row, before, old) || !follows_upstream(row, after, now)) return true;
+    }
+  }
+  return false;
 }
 
 void add_once(std::vector<std::string_view>& keys, std::string_view key) {
@@ -33,10 +53,8 @@ void add_changed_files(const UpstreamPolicy& before, const UpstreamPolicy& after
 UpstreamChange compare(const UpstreamSettings& before, const UpstreamSettings& after) {
   UpstreamChange change{.name = after.name, .fate = UpstreamFate::kKept, .keys = {}};
   change.keys = changed_keys(KeyScope::kUpstream, before, after);
-  for (const auto key : changed_keys(KeyScope::kPolicy, before.policy, after.policy)) {
-    change.keys.push_back(key);
-  }
   add_changed_files(before.policy, after.policy, change.keys);
+  if (routes_differ(before, after)) change.keys.push_back("routes");
   if (!change.keys.empty()) change.fate = UpstreamFate::kChanged;
   if (identity_hash(before) != identity_hash(after)) change.fate = UpstreamFate::kRetired;
   return change;

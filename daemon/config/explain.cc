@@ -5,6 +5,8 @@
 #include "config/destination.h"
 #include "config/host_matcher.h"
 #include "config/key_table.h"
+#include "config/message_parts.h"
+#include "config/route.h"
 #include "config/values.h"
 
 namespace penstock {
@@ -15,6 +17,7 @@ constexpr std::size_t kValueColumn = 42;
 struct Url {
   bool https = false;
   Authority authority;
+  std::string_view path_and_query;
   std::string error;
 };
 
@@ -30,6 +33,8 @@ Url parse_url(std::string_view text) {
     text.remove_prefix(end + 3);
   }
   const std::string_view authority = text.substr(0, text.find_first_of("/?#"));
+  url.path_and_query = text.substr(authority.size());
+  url.path_and_query = url.path_and_query.substr(0, url.path_and_query.find('#'));
   if (const auto wrong = parse_authority(authority, url.authority)) {
     url.error = in_quotes(authority) + " is no host[:port]: " + std::string(*wrong);
   }
@@ -40,19 +45,44 @@ std::string host_and_port(std::string_view host, HostKind kind, std::uint16_t po
   return Authority{std::string(host), kind, port}.to_string(0);
 }
 
-std::vector<ExplainedValue> explain_policy(const LoadResult& loaded, std::size_t index) {
-  const UpstreamSettings& upstream = loaded.config->upstreams[index];
+ExplainedValue explain_value(const LoadResult& loaded, std::size_t index, const KeyRow& row) {
+  const std::string path = policy_path(loaded.sources, index, row.path);
+  const ValueSource source = path.empty()                   ? ValueSource::kBuiltIn
+                             : path.starts_with("defaults") ? ValueSource::kDefaults
+                                                            : ValueSource::kUpstream;
+  return {row.path, row.get(row, source_of(loaded.config->upstreams[index])), source,
+          loaded.sources.at(path).line};
+}
+
+// Puts what the route sets in place of the upstream's value.
+void explain_override(const LoadResult& loaded, std::size_t index, std::size_t route,
+                      const KeyRow& row, ExplainedValue& value) {
+  const std::string path = route_path(index, route, row.path);
+  if (!stands_in(row.scope, KeyScope::kRoute) || !loaded.sources.has(path)) return;
+  value.value = row.get(row, source_of(loaded.config->upstreams[index].routes[route]));
+  value.source = ValueSource::kRoute;
+  value.line = loaded.sources.at(path).line;
+}
+
+std::vector<ExplainedValue> explain_policy(const LoadResult& loaded, std::size_t index,
+                                           const std::optional<ExplainedRoute>& route) {
   std::vector<ExplainedValue> values;
   for (const KeyRow& row : key_rows()) {
-    if (row.scope != KeyScope::kPolicy) continue;
-    const std::string path = policy_path(loaded.sources, index, row.path);
-    const ValueSource source = path.empty()                   ? ValueSource::kBuiltIn
-                               : path.starts_with("defaults") ? ValueSource::kDefaults
-                                                              : ValueSource::kUpstream;
-    values.push_back(
-        {row.path, row.get(row, source_of(upstream.policy)), source, loaded.sources.at(path).line});
+    if (!stands_in(row.scope, KeyScope::kPolicy)) continue;
+    values.push_back(explain_value(loaded, index, row));
+    if (route) explain_override(loaded, index, route->index, row, values.back());
   }
   return values;
+}
+
+std::optional<ExplainedRoute> explain_route(const UpstreamSettings& upstream,
+                                            std::string_view method, const Url& url) {
+  // RFC 9110 section 9.3.6: CONNECT names an authority and no path.
+  const std::string_view path = method == "CONNECT" ? std::string_view() : url.path_and_query;
+  const RouteSettings* route = find_route(upstream, method, path);
+  if (route == nullptr) return std::nullopt;
+  return ExplainedRoute{static_cast<std::size_t>(route - upstream.routes.data()),
+                        to_string(*route)};
 }
 
 void explain_destination(const UpstreamSettings& upstream, const Url& url, Explanation& out) {
@@ -82,18 +112,31 @@ std::string source_text(const ExplainedValue& value, const std::string& file) {
       return "defaults " + place;
     case ValueSource::kUpstream:
       return place;
+    case ValueSource::kRoute:
+      return "route " + place;
   }
   return {};
 }
 
+std::string route_text(const Explanation& explanation) {
+  if (!explanation.has_routes) return {};
+  if (!explanation.route) {
+    return "route: none takes " + explanation.method + "; the upstream's own values hold\n";
+  }
+  return "route: routes[" + std::to_string(explanation.route->index) + "] (" +
+         explanation.route->text + ")\n";
+}
+
 }  // namespace
 
-Explanation explain(const LoadResult& loaded, std::string_view text) {
+Explanation explain(const LoadResult& loaded, std::string_view text, std::string_view method) {
   Explanation out;
   out.url = text;
+  out.method = method;
   out.file = loaded.file;
   const Url url = parse_url(text);
   out.error = url.error;
+  if (const auto checked = check_method(method); !checked) out.error = checked.error();
   if (!out.error.empty()) return out;
   const std::uint16_t port = url.authority.port.value_or(url.https ? 443 : 80);
   const auto match = HostMatcher(loaded.config->upstreams).match(url.authority.host, port);
@@ -102,8 +145,10 @@ Explanation explain(const LoadResult& loaded, std::string_view text) {
   out.upstream = upstream.name;
   out.pattern_index = match->pattern;
   out.pattern = upstream.hosts[match->pattern];
+  out.has_routes = !upstream.routes.empty();
+  out.route = explain_route(upstream, method, url);
   explain_destination(upstream, url, out);
-  out.policy = explain_policy(loaded, match->upstream);
+  out.policy = explain_policy(loaded, match->upstream, out.route);
   return out;
 }
 
@@ -113,6 +158,7 @@ std::string Explanation::to_text() const {
   if (upstream.empty()) return text + "upstream: none has this host; the request is answered 403\n";
   text += "upstream: " + upstream + " (hosts[" + std::to_string(pattern_index) + "] \"" + pattern +
           "\")\n";
+  text += route_text(*this);
   text += "authority: " + authority + '\n';
   text += "tls: " + tls_text(*this) + '\n';
   text += "dials: " + dial + "\n\n";

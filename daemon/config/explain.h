@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,7 +11,7 @@
 
 namespace penstock {
 
-enum class ValueSource : std::uint8_t { kBuiltIn, kDefaults, kUpstream };
+enum class ValueSource : std::uint8_t { kBuiltIn, kDefaults, kUpstream, kRoute };
 
 struct ExplainedValue {
   std::string_view key;
@@ -19,14 +20,23 @@ struct ExplainedValue {
   int line = 0;
 };
 
+// The route of the upstream that takes the request.
+struct ExplainedRoute {
+  std::size_t index = 0;
+  std::string text;  // "POST /reports"
+};
+
 struct Explanation {
   std::string url;
+  std::string method;
   std::string file;
-  std::string error;     // not empty: the URL is malformed, and nothing else is filled
+  std::string error;     // not empty: URL or method are malformed, and nothing else is filled
   std::string upstream;  // empty: no upstream has this host, the request is answered 403
   std::size_t pattern_index = 0;
   std::string pattern;
-  std::string authority;  // host:port
+  bool has_routes = false;
+  std::optional<ExplainedRoute> route;  // empty: the upstream's own values hold
+  std::string authority;                // host:port
   bool tls = false;
   std::string server_name;  // SNI and verified; empty without TLS
   std::string dial;         // host:port or unix:/path
@@ -37,6 +47,7 @@ struct Explanation {
 };
 
 // `loaded` is ok(). A URL without a scheme is read as http.
-Explanation explain(const LoadResult& loaded, std::string_view url);
+Explanation explain(const LoadResult& loaded, std::string_view url,
+                    std::string_view method = "GET");
 
 }  // namespace penstock

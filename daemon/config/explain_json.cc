@@ -19,6 +19,9 @@ Json value_json(const ExplainedValue& value, const std::string& file) {
     case ValueSource::kUpstream:
       json["source"] = "upstream";
       break;
+    case ValueSource::kRoute:
+      json["source"] = "route";
+      break;
   }
   json["file"] = file;
   json["line"] = value.line;
@@ -26,7 +29,7 @@ Json value_json(const ExplainedValue& value, const std::string& file) {
 }
 
 Json explanation_json(const Explanation& from) {
-  Json json = {{"url", from.url}};
+  Json json = {{"url", from.url}, {"method", from.method}};
   if (!from.error.empty()) {
     json["error"] = from.error;
     return json;
@@ -34,6 +37,8 @@ Json explanation_json(const Explanation& from) {
   json["upstream"] = from.upstream.empty() ? Json(nullptr) : Json(from.upstream);
   if (from.upstream.empty()) return json;
   json["pattern"] = {{"index", from.pattern_index}, {"text", from.pattern}};
+  json["route"] = nullptr;
+  if (from.route) json["route"] = {{"index", from.route->index}, {"text", from.route->text}};
   json["authority"] = from.authority;
   json["tls"] = from.tls;
   if (from.tls) json["server_name"] = from.server_name;

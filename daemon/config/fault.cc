@@ -36,6 +36,14 @@ bool SourceMap::faulty(std::string_view path) const {
   return found != places_.end() && found->second.faulty;
 }
 
+bool SourceMap::faulty_within(std::string_view path) const {
+  for (auto at = places_.lower_bound(path); at != places_.end(); ++at) {
+    if (!at->first.starts_with(path)) return false;
+    if (at->second.faulty) return true;
+  }
+  return false;
+}
+
 Position SourceMap::at(std::string_view path) const {
   while (!path.empty()) {
     const auto found = places_.find(path);
@@ -50,6 +58,10 @@ std::string upstream_path(std::size_t upstream, std::string_view key) {
   return item_path("upstreams", upstream, key);
 }
 
+std::string route_path(std::size_t upstream, std::size_t route, std::string_view key) {
+  return item_path(upstream_path(upstream, "routes"), route, key);
+}
+
 std::string listener_path(std::size_t listener, std::string_view key) {
   return item_path("listeners", listener, key);
 }
@@ -60,6 +72,12 @@ std::string policy_path(const SourceMap& sources, std::size_t upstream, std::str
   std::string inherited = "defaults." + std::string(key);
   if (sources.has(inherited)) return inherited;
   return {};
+}
+
+std::string policy_path(const SourceMap& sources, std::size_t upstream, std::size_t route,
+                        std::string_view key) {
+  std::string own = route_path(upstream, route, key);
+  return sources.has(own) ? own : policy_path(sources, upstream, key);
 }
 
 }  // namespace penstock

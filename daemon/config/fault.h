@@ -37,6 +37,8 @@ class SourceMap {
 
   bool has(std::string_view path) const { return places_.contains(path); }
   bool faulty(std::string_view path) const;
+  // This path, or one that begins with it.
+  bool faulty_within(std::string_view path) const;
   // The place of this path, or of the nearest one that contains it; {} when there is none.
   Position at(std::string_view path) const;
 
@@ -51,7 +53,11 @@ class SourceMap {
 // "upstreams[3].pool.max_idle", or "defaults.pool.max_idle" where only that is written; "" where
 // the file says neither.
 std::string policy_path(const SourceMap& sources, std::size_t upstream, std::string_view key);
+// The same for a route, whose own keys come before its upstream's.
+std::string policy_path(const SourceMap& sources, std::size_t upstream, std::size_t route,
+                        std::string_view key);
 std::string upstream_path(std::size_t upstream, std::string_view key = {});
+std::string route_path(std::size_t upstream, std::size_t route, std::string_view key = {});
 std::string listener_path(std::size_t listener, std::string_view key = {});
 
 }  // namespace penstock

@@ -10,17 +10,31 @@ bool needs_quotes(std::string_view text) {
   return text.empty() || text.find_first_of("*&!%@`,[]{}#\"' ") != std::string_view::npos;
 }
 
+// Another spelling of no limit than the row's own.
+Wrong misspelled_nothing(const KeyRow& row, std::string_view text) {
+  const bool negative = text.starts_with('-');
+  if (row.nothing.empty() || !(negative || means_no_limit(text))) return std::nullopt;
+  return in_quotes(text) + (negative ? " is negative" : "") + "; for no limit write " +
+         std::string(row.nothing);
+}
+
 }  // namespace
+
+Wrong assign(const KeyRow& row, std::uint64_t& field, std::string_view text) {
+  if (is_nothing(row, text)) {
+    field = 0;
+    return std::nullopt;
+  }
+  if (Wrong wrong = misspelled_nothing(row, text)) return wrong;
+  return store(parse_size(text, row.min, row.max), field);
+}
 
 Wrong assign(const KeyRow& row, std::uint32_t& field, std::string_view text) {
   if (is_nothing(row, text)) {
     field = kUnlimitedCount;
     return std::nullopt;
   }
-  if (!row.nothing.empty() && (means_no_limit(text) || text.starts_with('-'))) {
-    return in_quotes(text) + (text.starts_with('-') ? " is negative" : "") +
-           "; for no limit write " + std::string(row.nothing);
-  }
+  if (Wrong wrong = misspelled_nothing(row, text)) return wrong;
   return store(parse_count(text, row.min, row.max), field);
 }
 
@@ -33,6 +47,10 @@ Wrong assign(const KeyRow& row, Count& field, std::string_view text) {
   Wrong wrong = store(parse_count(text, row.min, row.max), count);
   if (!wrong) field = count;
   return wrong;
+}
+
+std::string show(const KeyRow& row, const std::uint64_t& field) {
+  return field == 0 && !row.nothing.empty() ? std::string(row.nothing) : format_size(field);
 }
 
 std::string show(const KeyRow& row, const std::uint32_t& field) {

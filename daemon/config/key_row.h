@@ -20,20 +20,9 @@ struct MemberOf<Field Class::*> {
   using Owner = Class;
 };
 
-// The struct whose rows they are; timeouts and retries are an upstream's until routes have them
-// too.
-template <typename Class>
-struct RowOwner {
-  using Type = Class;
-};
-template <>
-struct RowOwner<RequestPolicy> {
-  using Type = UpstreamPolicy;
-};
-
 template <auto First, auto... Rest>
 struct Field {
-  using Owner = typename RowOwner<typename MemberOf<decltype(First)>::Owner>::Type;
+  using Owner = typename MemberOf<decltype(First)>::Owner;
   static auto& in(const KeyTarget& target) {
     return ((std::get<Owner*>(target)->*First).*....*Rest);
   }
@@ -48,6 +37,8 @@ constexpr KeyScope scope_of() {
   if constexpr (std::is_same_v<Owner, Config>) return KeyScope::kTop;
   if constexpr (std::is_same_v<Owner, ListenerSettings>) return KeyScope::kListener;
   if constexpr (std::is_same_v<Owner, UpstreamSettings>) return KeyScope::kUpstream;
+  if constexpr (std::is_same_v<Owner, RouteSettings>) return KeyScope::kRoute;
+  if constexpr (std::is_same_v<Owner, RequestPolicy>) return KeyScope::kRequestPolicy;
   return KeyScope::kPolicy;
 }
 
@@ -67,15 +58,13 @@ inline Wrong assign(const KeyRow& row, Limit& field, std::string_view text) {
   field = Duration::zero();
   return std::nullopt;
 }
-inline Wrong assign(const KeyRow& row, std::uint64_t& field, std::string_view text) {
-  return store(parse_size(text, row.min, row.max), field);
-}
 inline Wrong assign(const KeyRow&, bool& field, std::string_view text) {
   return store(parse_switch(text), field);
 }
 inline Wrong assign(const KeyRow&, double& field, std::string_view text) {
   return store(parse_share(text), field);
 }
+Wrong assign(const KeyRow& row, std::uint64_t& field, std::string_view text);
 Wrong assign(const KeyRow& row, std::uint32_t& field, std::string_view text);
 Wrong assign(const KeyRow& row, Count& field, std::string_view text);
 
@@ -83,9 +72,9 @@ inline std::string show(const KeyRow&, const Duration& field) { return format_du
 inline std::string show(const KeyRow&, const Limit& field) {
   return field == Duration::zero() ? "0" : format_limit(field);
 }
-inline std::string show(const KeyRow&, const std::uint64_t& field) { return format_size(field); }
 inline std::string show(const KeyRow&, const bool& field) { return field ? "true" : "false"; }
 inline std::string show(const KeyRow&, const double& field) { return format_share(field); }
+std::string show(const KeyRow& row, const std::uint64_t& field);
 std::string show(const KeyRow& row, const std::uint32_t& field);
 std::string show(const KeyRow& row, const Count& field);
 
@@ -236,6 +225,12 @@ constexpr KeyRow number_list(const Spec& spec, std::string_view allowed, std::ui
 // A time limit for which 0 has a meaning of its own.
 constexpr KeyRow zero_allowed(KeyRow row) {
   row.zero_allowed = true;
+  return row;
+}
+
+// `off` for the row's whole section turns this value, and with it the section, off.
+constexpr KeyRow section_switch(KeyRow row) {
+  row.section_switch = true;
   return row;
 }
 

@@ -3,6 +3,7 @@
 
 #include "config/key_row.h"
 #include "config/key_rows.h"
+#include "config/message_parts.h"
 
 namespace penstock {
 namespace {
@@ -99,6 +100,11 @@ constexpr std::array kRows = {
         {"client.half_close", "false", kLive,
          "An app that shuts its writing side after its request still gets its response. Off, it "
          "has left and its request is cancelled."}),
+    text<check_deadline_header, &Config::client, &ClientSettings::deadline_header>(
+        {"client.deadline_header", "X-Penstock-Timeout", kLive,
+         "The field in which an app says how long its request may take (1.5s): it shortens "
+         "timeouts.total and never lengthens it. Malformed: 400."},
+        "the name of a field that means nothing else to the proxy, or off", "off"),
 
     list<check_dns_server, &Config::dns, &DnsSettings::servers>(
         {"dns.servers", "system", kLive, "Name servers to ask instead of the system's."},

@@ -1,8 +1,9 @@
-// Rows of an upstream, and of the policy that `defaults` and each upstream may set.
+// Rows of an upstream and its routes, and of the policy that `defaults` and each of them may set.
 #include <array>
 
 #include "config/key_row.h"
 #include "config/key_rows.h"
+#include "config/message_parts.h"
 
 namespace penstock {
 namespace {
@@ -12,6 +13,7 @@ using namespace std::string_view_literals;
 using key_row::list;
 using key_row::number;
 using key_row::required;
+using key_row::section_switch;
 using key_row::text;
 using key_row::value;
 using key_row::word;
@@ -19,8 +21,8 @@ using key_row::zero_allowed;
 
 using Policy = UpstreamPolicy;
 constexpr auto kPool = &Policy::pool;
-constexpr auto kTimeouts = &Policy::timeouts;
-constexpr auto kRetry = &Policy::retry;
+constexpr auto kTimeouts = &RequestPolicy::timeouts;
+constexpr auto kRetry = &RequestPolicy::retry;
 constexpr auto kDrain = &Policy::drain;
 constexpr auto kTls = &Policy::tls;
 
@@ -44,6 +46,15 @@ constexpr std::array kRows = {
          "The host[:port] that is dialled, sent as Host and SNI, and verified. off: the request's "
          "own host."},
         "host[:port], or off", "off"),
+
+    list<check_method, &RouteSettings::methods>(
+        {"methods", "all", kLive, "The methods of the requests that this route takes."},
+        "a list of methods in capitals, or all", 0, "all"),
+    text<check_path_prefix, &RouteSettings::path_prefix>(
+        {"path_prefix", "all", kLive,
+         "How the path and query of the requests that this route takes begin, as the app writes "
+         "them: /reports takes /reports/1 and /reportsx."},
+        "a text that begins with /, or all", "all"),
 
     word<&Policy::scheme>(
         {"scheme", "https", kNewConnections,
@@ -109,6 +120,18 @@ constexpr std::array kRows = {
     value<kTimeouts, &TimeoutSettings::body_stall>(
         {"timeouts.body_stall", "5m", kLive,
          "No byte of the response's body for so long while we want to read."}),
+    section_switch(number<kTimeouts, &TimeoutSettings::min_rate_size>(
+        {"timeouts.min_rate.size", "off", kLive,
+         "The least of a response's body that has to come in each window; a slower one is cut. "
+         "Only "
+         "time in which we want to read counts. Never for text/event-stream and gRPC."},
+        1, kLargestSize, "off")),
+    value<kTimeouts, &TimeoutSettings::min_rate_window>(
+        {"timeouts.min_rate.window", "20s", kLive, "How long each of these windows is."}),
+    value<kTimeouts, &TimeoutSettings::exchange>(
+        {"timeouts.exchange", "off", kLive,
+         "From the first byte of the request written to the last byte of the response read: the "
+         "same time on a new connection and on a reused one."}),
     value<kTimeouts, &TimeoutSettings::total>(
         {"timeouts.total", "off", kLive,
          "From the request's head read to the last byte of the response delivered."}),

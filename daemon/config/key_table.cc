@@ -20,14 +20,12 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kTop, "workers"},
     LaterKey{KeyScope::kTop, "process"},
     LaterKey{KeyScope::kTop, "reload"},
-    LaterKey{KeyScope::kTop, "client.deadline_header"},
     LaterKey{KeyScope::kTop, "dns.min_ttl"},
     LaterKey{KeyScope::kTop, "dns.max_ttl"},
     LaterKey{KeyScope::kTop, "dns.negative_ttl"},
     LaterKey{KeyScope::kTop, "dns.serve_stale"},
     LaterKey{KeyScope::kTop, "dns.forget_after"},
     LaterKey{KeyScope::kTop, "shutdown.wait_for_clients"},
-    LaterKey{KeyScope::kUpstream, "routes"},
     LaterKey{KeyScope::kUpstream, "routed"},
     LaterKey{KeyScope::kPolicy, "source_address"},
     LaterKey{KeyScope::kPolicy, "protocol"},
@@ -39,8 +37,6 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kPolicy, "pool.order"},
     LaterKey{KeyScope::kPolicy, "pool.max_lifetime"},
     LaterKey{KeyScope::kPolicy, "pool.max_requests"},
-    LaterKey{KeyScope::kPolicy, "timeouts.min_rate"},
-    LaterKey{KeyScope::kPolicy, "timeouts.exchange"},
     LaterKey{KeyScope::kPolicy, "tls.ciphers"},
     LaterKey{KeyScope::kPolicy, "tls.groups"},
     LaterKey{KeyScope::kPolicy, "tls.crl_file"},
@@ -53,6 +49,11 @@ std::vector<KeyRow> join_rows() {
   std::vector<KeyRow> rows(process.begin(), process.end());
   rows.insert(rows.end(), upstream.begin(), upstream.end());
   return rows;
+}
+
+// True when `path` is a key of this section, however deep.
+bool is_below(std::string_view path, std::string_view section) {
+  return path.size() > section.size() && path.starts_with(section) && path[section.size()] == '.';
 }
 
 std::string range_text(const KeyRow& row) {
@@ -101,7 +102,10 @@ std::span<const KeyRow> key_rows() {
 }
 
 bool stands_in(KeyScope row, KeyScope place) {
-  return row == place || (row == KeyScope::kPolicy && place == KeyScope::kUpstream);
+  if (row == place) return true;
+  const bool has_policy = place == KeyScope::kUpstream || place == KeyScope::kPolicy;
+  if (row == KeyScope::kRequestPolicy) return has_policy || place == KeyScope::kRoute;
+  return row == KeyScope::kPolicy && has_policy;
 }
 
 const KeyRow* find_key(KeyScope scope, std::string_view path) {
@@ -113,9 +117,17 @@ const KeyRow* find_key(KeyScope scope, std::string_view path) {
 
 bool is_section(KeyScope scope, std::string_view path) {
   return std::ranges::any_of(key_rows(), [&](const KeyRow& row) {
-    return stands_in(row.scope, scope) && row.path.size() > path.size() &&
-           row.path.starts_with(path) && row.path[path.size()] == '.';
+    return stands_in(row.scope, scope) && is_below(row.path, path);
   });
+}
+
+const KeyRow* find_section_switch(KeyScope scope, std::string_view path) {
+  const auto rows = key_rows();
+  const auto at = std::ranges::find_if(rows, [&](const KeyRow& row) {
+    return row.section_switch && stands_in(row.scope, scope) &&
+           row.path.substr(0, row.path.rfind('.')) == path;
+  });
+  return at == rows.end() ? nullptr : &*at;
 }
 
 bool is_later_key(KeyScope scope, std::string_view path) {
@@ -137,21 +149,25 @@ std::string full_path(const KeyRow& row) {
       return std::string(row.path);
     case KeyScope::kListener:
       return "listeners[]." + std::string(row.path);
+    case KeyScope::kRoute:
+      return "upstreams[].routes[]." + std::string(row.path);
     case KeyScope::kUpstream:
     case KeyScope::kPolicy:
+    case KeyScope::kRequestPolicy:
       return "upstreams[]." + std::string(row.path);
   }
   return {};
 }
 
-std::uint32_t timeout_bit(std::string_view path) {
+std::uint32_t timeout_bits(std::string_view path) {
+  std::uint32_t bits = 0;
   std::uint32_t bit = 1;
   for (const KeyRow& row : key_rows()) {
-    if (row.scope != KeyScope::kPolicy || !row.path.starts_with("timeouts.")) continue;
-    if (row.path == path) return bit;
+    if (!is_below(row.path, "timeouts")) continue;
+    if (row.path == path || is_below(row.path, path)) bits |= bit;
     bit <<= 1;
   }
-  return 0;
+  return bits;
 }
 
 }  // namespace penstock

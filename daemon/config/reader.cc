@@ -55,6 +55,8 @@ class Reader {
   void read_entry(const Place& place, const std::string& path, const YamlNode& key,
                   const YamlNode& value);
   void read_section(const Place& place, const std::string& path, const YamlNode& value);
+  void switch_section(const Place& place, const KeyRow& row, const std::string& path,
+                      const YamlNode& value);
   void read_value(const Place& place, const KeyRow& row, const YamlNode& value);
   void read_list(const Place& place, const KeyRow& row, const YamlNode& value);
   void read_item(const Place& place, const KeyRow& row, const YamlNode& item,
@@ -62,8 +64,9 @@ class Reader {
   void read_defaults(const YamlNode& value);
   void read_listener(const YamlNode& item);
   void read_upstream(const YamlNode& item);
-  void read_items(const std::string& key, const YamlNode& value,
-                  void (Reader::*read_one)(const YamlNode&));
+  void read_route(std::size_t upstream, const YamlNode& item);
+  void read_items(const std::string& path, const YamlNode& value,
+                  const std::function<void(const YamlNode&)>& read_one);
   void require_keys(const Place& place, Position at);
 
   // Nobody mends more than kMostFaults at once; a file that is something else altogether has many.
@@ -100,8 +103,12 @@ void Reader::read(const YamlNode& root) {
            });
   // An upstream starts from the defaults, wherever in the file they stand.
   if (defaults != nullptr) read_defaults(*defaults);
-  if (listeners != nullptr) read_items("listeners", *listeners, &Reader::read_listener);
-  if (upstreams != nullptr) read_items("upstreams", *upstreams, &Reader::read_upstream);
+  if (listeners != nullptr) {
+    read_items("listeners", *listeners, [this](const YamlNode& item) { read_listener(item); });
+  }
+  if (upstreams != nullptr) {
+    read_items("upstreams", *upstreams, [this](const YamlNode& item) { read_upstream(item); });
+  }
   if (out_.config.listeners.empty()) out_.config.listeners.emplace_back();
   if (out_.config.upstreams.empty()) {
     out_.config.upstreams.push_back(catch_all_upstream(defaults_));
@@ -160,7 +167,19 @@ void Reader::read_section(const Place& place, const std::string& path, const Yam
   if (value.kind == Kind::kMap) return read_map(place, path, value);
   // A section all of whose keys are commented out.
   if (value.kind == Kind::kNull) return;
+  const KeyRow* row = find_section_switch(place.scope, path);
+  if (row != nullptr) return switch_section(place, *row, path, value);
   fault(value.at, place.prefix + path, wrong_kind(value) + " (a map of keys)");
+}
+
+void Reader::switch_section(const Place& place, const KeyRow& row, const std::string& path,
+                            const YamlNode& value) {
+  if (value.kind != Kind::kScalar || !is_off(value.text)) {
+    return fault(value.at, place.prefix + path, wrong_kind(value) + " (a map of keys, or off)");
+  }
+  // As if the key itself were written there, so that it overrides an inherited one.
+  out_.sources.add(place.prefix + std::string(row.path), value.at);
+  read_value(place, row, value);
 }
 
 void Reader::read_value(const Place& place, const KeyRow& row, const YamlNode& value) {
@@ -170,8 +189,8 @@ void Reader::read_value(const Place& place, const KeyRow& row, const YamlNode& v
   if (auto wrong = row.set(row, place.target, value.text)) {
     return fault(value.at, full, *wrong + allowed);
   }
-  if (UpstreamPolicy* policy = std::get<UpstreamPolicy*>(place.target)) {
-    if (row.scope == KeyScope::kPolicy) policy->timeouts_set |= timeout_bit(row.path);
+  if (RequestPolicy* policy = std::get<RequestPolicy*>(place.target)) {
+    policy->timeouts_set |= timeout_bits(row.path);
   }
 }
 
@@ -205,15 +224,15 @@ void Reader::read_defaults(const YamlNode& value) {
   fault(value.at, "defaults", wrong_kind(value) + " (a map of keys)");
 }
 
-void Reader::read_items(const std::string& key, const YamlNode& value,
-                        void (Reader::*read_one)(const YamlNode&)) {
-  out_.sources.add(key, value.at);
+void Reader::read_items(const std::string& path, const YamlNode& value,
+                        const std::function<void(const YamlNode&)>& read_one) {
+  out_.sources.add(path, value.at);
   if (value.kind == Kind::kNull) return;
-  if (value.kind != Kind::kList) return fault(value.at, key, wrong_kind(value) + " (a list)");
+  if (value.kind != Kind::kList) return fault(value.at, path, wrong_kind(value) + " (a list)");
   if (value.items.empty()) {
-    return fault(value.at, key, "is an empty list (at least one, or leave the key out)");
+    return fault(value.at, path, "is an empty list (at least one, or leave the key out)");
   }
-  for (const YamlNode& item : value.items) (this->*read_one)(item);
+  for (const YamlNode& item : value.items) read_one(item);
 }
 
 void Reader::read_listener(const YamlNode& item) {
@@ -225,7 +244,8 @@ void Reader::read_listener(const YamlNode& item) {
 }
 
 void Reader::read_upstream(const YamlNode& item) {
-  const std::string path = upstream_path(out_.config.upstreams.size());
+  const std::size_t index = out_.config.upstreams.size();
+  const std::string path = upstream_path(index);
   out_.sources.add(path, item.at);
   UpstreamSettings& upstream = out_.config.upstreams.emplace_back();
   upstream.policy = defaults_;
@@ -233,10 +253,26 @@ void Reader::read_upstream(const YamlNode& item) {
     out_.sources.mark_faulty(path + ".name");
     return fault(item.at, path, wrong_kind(item) + " (a map of keys)");
   }
-  Place place{KeyScope::kUpstream, target_of(upstream), path + '.'};
-  std::get<UpstreamPolicy*>(place.target) = &upstream.policy;
-  read_map(place, "", item);
+  const Place place{KeyScope::kUpstream, target_of(upstream), path + '.'};
+  const YamlNode* routes = nullptr;
+  read_map(place, "", item, [&](std::string_view key, const YamlNode& value) {
+    if (key == "routes") routes = &value;
+    return key == "routes";
+  });
   require_keys(place, item.at);
+  // A route starts from its upstream's policy, wherever in the map the two stand.
+  if (routes == nullptr) return;
+  read_items(path + ".routes", *routes, [&](const YamlNode& route) { read_route(index, route); });
+}
+
+void Reader::read_route(std::size_t upstream, const YamlNode& item) {
+  UpstreamSettings& owner = out_.config.upstreams[upstream];
+  const std::string path = route_path(upstream, owner.routes.size());
+  out_.sources.add(path, item.at);
+  RouteSettings& route = owner.routes.emplace_back();
+  route.policy = owner.policy;
+  if (item.kind != Kind::kMap) return fault(item.at, path, wrong_kind(item) + " (a map of keys)");
+  read_map({KeyScope::kRoute, target_of(route), path + '.'}, "", item);
 }
 
 void Reader::require_keys(const Place& place, Position at) {

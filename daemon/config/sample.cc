@@ -31,10 +31,22 @@ std::string default_in_yaml(const KeyRow& row) {
   return row.type == ValueType::kText && digits ? '"' + text + '"' : text;
 }
 
+// A key that may stand in several places is shown in the widest, `defaults`.
+bool is_shown_in(const KeyRow& row, KeyScope place) {
+  return row.scope == place ||
+         (row.scope == KeyScope::kRequestPolicy && place == KeyScope::kPolicy);
+}
+
+// "(what is allowed; when a change takes effect)"
+std::string explained(const KeyRow& row) {
+  return std::string(row.doc) + " (" + allowed_text(row) + "; " +
+         std::string(to_string(row.reload)) + ')';
+}
+
 class SampleWriter {
  public:
-  // The rows of a scope, `indent` spaces in; `bullet` makes them the first item of a list.
-  void rows(KeyScope scope, std::size_t indent, bool bullet = false);
+  // The rows that a place shows, `indent` spaces in; `bullet` makes them the first item of a list.
+  void rows(KeyScope place, std::size_t indent, bool bullet = false);
   void row(const KeyRow& row, std::size_t indent, bool bullet = false);
   void open_sections(std::string_view last, std::string_view next, std::size_t indent);
 
@@ -42,8 +54,9 @@ class SampleWriter {
     text_.append("# ").append(indent, ' ').append(text) += '\n';
   }
   void prose(std::size_t indent, std::string_view words);
+  void routes(std::size_t indent);
   void raw(std::string_view text) { text_ += text; }
-  void commented(std::string_view yaml);
+  void commented(std::string_view yaml, std::size_t indent = 0);
   std::string take() { return std::move(text_); }
 
  private:
@@ -72,8 +85,7 @@ void SampleWriter::prose(std::size_t indent, std::string_view words) {
 void SampleWriter::row(const KeyRow& row, std::size_t indent, bool bullet) {
   const std::string_view leaf = row.path.substr(row.path.rfind('.') + 1);
   const std::size_t column = indent + (bullet ? 2 : 0);
-  prose(column, std::string(row.doc) + " (" + allowed_text(row) + "; " +
-                    std::string(to_string(row.reload)) + ')');
+  prose(column, explained(row));
   key(indent, (bullet ? "- " : "") + std::string(leaf) + ": " + default_in_yaml(row));
 }
 
@@ -88,10 +100,10 @@ void SampleWriter::open_sections(std::string_view last, std::string_view next, s
   }
 }
 
-void SampleWriter::rows(KeyScope scope, std::size_t indent, bool bullet) {
+void SampleWriter::rows(KeyScope place, std::size_t indent, bool bullet) {
   std::string_view section;
   for (const KeyRow& each : key_rows()) {
-    if (each.scope != scope) continue;
+    if (!is_shown_in(each, place)) continue;
     const std::size_t dot = each.path.rfind('.');
     const std::string_view own = dot == std::string_view::npos ? "" : each.path.substr(0, dot);
     const auto depth = own.empty() ? 0 : 1 + std::count(own.begin(), own.end(), '.');
@@ -107,10 +119,24 @@ void SampleWriter::rows(KeyScope scope, std::size_t indent, bool bullet) {
   }
 }
 
-void SampleWriter::commented(std::string_view yaml) {
+// Prose with an example: any route would change what the file does.
+void SampleWriter::routes(std::size_t indent) {
+  prose(indent,
+        "routes: other timeouts and retry for some requests, on the same connections. The first "
+        "route that fits is taken; what it does not set is the upstream's. A route that sets "
+        "nothing keeps its requests from later ones.");
+  for (const KeyRow& row : key_rows()) {
+    if (row.scope == KeyScope::kRoute) {
+      prose(indent, std::string(row.path) + ": " + explained(row));
+    }
+  }
+  commented(routes_yaml(), indent);
+}
+
+void SampleWriter::commented(std::string_view yaml, std::size_t indent) {
   while (!yaml.empty()) {
     const std::size_t end = yaml.find('\n');
-    text_.append("## ").append(yaml.substr(0, end + 1));
+    text_.append("## ").append(indent, ' ').append(yaml.substr(0, end + 1));
     yaml.remove_prefix(end + 1);
   }
 }
@@ -138,6 +164,7 @@ std::string sample_yaml() {
   out.rows(KeyScope::kUpstream, 2, true);
   out.prose(4, "Of every key under defaults this is the only one with another default for \"*\".");
   out.key(4, "scheme: auto");
+  out.routes(4);
   out.raw("\n");
   out.prose(0,
             "Two profiles to start from, for upstreams that are APIs and for slow or streaming "
@@ -156,6 +183,13 @@ std::string profiles_yaml() {
          "  - name: streaming\n"
          "    hosts: [events.example.com, reports.example.com]\n"
          "    timeouts: {response_header: 30m, body_stall: off, total: off}\n";
+}
+
+std::string routes_yaml() {
+  return "routes:\n"
+         "  - {methods: [POST], path_prefix: /reports, timeouts: {response_header: 15m, total: "
+         "off}}\n"
+         "  - {path_prefix: /health, timeouts: {total: 2s}, retry: {attempts: 0}}\n";
 }
 
 std::string minimal_yaml() {

@@ -12,5 +12,7 @@ std::string sample_yaml();
 std::string minimal_yaml();
 // The two profiles that the sample shows in its comments: tight APIs, streaming.
 std::string profiles_yaml();
+// The key of an upstream that the sample shows as an example only.
+std::string routes_yaml();
 
 }  // namespace penstock

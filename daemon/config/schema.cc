@@ -94,15 +94,28 @@ Json object(bool may_be_null) {
   return json;
 }
 
-// Adds the rows of a scope, making an object of each section.
-void add_rows(Json& holder, KeyScope scope) {
+// A section that is an object, or one of the words that turn it off.
+Json switchable(Json section) {
+  Json words = Json::array();
+  add_word(words, "off");
+  section["type"] = {"object", "null", "string", "boolean"};
+  section["if"] = {{"type", {"string", "boolean"}}};
+  section["then"] = {{"enum", words}};
+  return section;
+}
+
+// Adds the rows that may stand in a place, making an object of each section.
+void add_rows(Json& holder, KeyScope place) {
   for (const KeyRow& row : key_rows()) {
-    if (row.scope != scope) continue;
+    if (!stands_in(row.scope, place)) continue;
     Json* properties = &holder["properties"];
     std::string_view path = row.path;
     for (std::size_t dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.')) {
       Json& section = (*properties)[std::string(path.substr(0, dot))];
       if (section.is_null()) section = object(true);
+      if (row.section_switch && path.find('.', dot + 1) == std::string_view::npos) {
+        section = switchable(std::move(section));
+      }
       properties = &section["properties"];
       path.remove_prefix(dot + 1);
     }
@@ -126,9 +139,14 @@ std::string json_schema() {
   Json defaults = object(true);
   defaults["description"] = "What every upstream starts from and overrides key by key.";
   add_rows(defaults, KeyScope::kPolicy);
+  Json route = object(false);
+  add_rows(route, KeyScope::kRoute);
   Json upstream = object(false);
   add_rows(upstream, KeyScope::kUpstream);
-  add_rows(upstream, KeyScope::kPolicy);
+  upstream["properties"]["routes"] = list_of(
+      std::move(route),
+      "Other values for some requests, on the same connections: the first route that fits is "
+      "taken.");
 
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "penstock configuration"}};

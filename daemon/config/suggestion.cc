@@ -47,6 +47,10 @@ std::optional<std::string> key_elsewhere(KeyScope scope, std::string_view word) 
   for (const KeyRow& row : key_rows()) {
     if (stands_in(row.scope, scope) && last_part(row.path) == word) return std::string(row.path);
   }
+  if (word == "routes") return "upstreams[].routes";
+  if (scope == KeyScope::kUpstream && find_key(KeyScope::kRoute, word) != nullptr) {
+    return "routes[]." + std::string(word);
+  }
   if (scope != KeyScope::kTop) return std::nullopt;
   if (is_section(KeyScope::kPolicy, word)) return "defaults." + std::string(word);
   const auto policy_key = key_elsewhere(KeyScope::kPolicy, word);
@@ -80,6 +84,7 @@ std::vector<std::string> keys_of_section(KeyScope scope, std::string_view sectio
   std::vector<std::string> keys;
   const std::string prefix = section.empty() ? "" : std::string(section) + '.';
   if (scope == KeyScope::kTop && section.empty()) keys = {"listeners", "defaults", "upstreams"};
+  if (scope == KeyScope::kUpstream && section.empty()) keys = {"routes"};
   for (const KeyRow& row : key_rows()) {
     if (!stands_in(row.scope, scope) || !row.path.starts_with(prefix)) continue;
     const std::string_view below = row.path.substr(prefix.size());

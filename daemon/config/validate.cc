@@ -7,6 +7,7 @@
 
 #include "config/addresses.h"
 #include "config/listener_rules.h"
+#include "config/route_rules.h"
 #include "config/suggestion.h"
 #include "config/values.h"
 
@@ -56,6 +57,8 @@ class Validator {
   void check_idle(std::size_t index);
   void check_certificate(std::size_t index);
   void check_dns(std::size_t index);
+  void check_dns(const Limit& resolve, const std::string& resolve_path);
+  void check_rate(std::size_t index);
 
   void fault(const std::string& path, std::string what) {
     faults_.push_back({sources_.at(path), path, std::move(what)});
@@ -63,9 +66,6 @@ class Validator {
   const UpstreamSettings* find_upstream(const std::string& name) const {
     const auto at = names_.find(name);
     return at == names_.end() ? nullptr : &config_.upstreams[at->second];
-  }
-  bool is_set(std::size_t upstream, std::string_view key) const {
-    return !policy_path(sources_, upstream, key).empty();
   }
   bool refused(std::size_t upstream, std::string_view key) const {
     return sources_.faulty(policy_path(sources_, upstream, key));
@@ -181,6 +181,7 @@ void Validator::check_policy(std::size_t index) {
   check_idle(index);
   check_certificate(index);
   check_dns(index);
+  check_rate(index);
 }
 
 void Validator::check_idle(std::size_t index) {
@@ -207,20 +208,42 @@ void Validator::check_certificate(std::size_t index) {
 }
 
 void Validator::check_dns(std::size_t index) {
-  const Limit& resolve = config_.upstreams[index].policy.timeouts.resolve;
+  const UpstreamSettings& upstream = config_.upstreams[index];
+  check_dns(upstream.policy.timeouts.resolve, policy_path(sources_, index, "timeouts.resolve"));
+  for (std::size_t i = 0; i < upstream.routes.size(); ++i) {
+    check_dns(upstream.routes[i].policy.timeouts.resolve,
+              policy_path(sources_, index, i, "timeouts.resolve"));
+  }
+}
+
+// `resolve_path`: where the limit was written; empty: nowhere.
+void Validator::check_dns(const Limit& resolve, const std::string& resolve_path) {
   const Duration needed = config_.dns.attempt_timeout * config_.dns.attempts;
   if (!resolve || needed <= *resolve) return;
-  if (refused(index, "timeouts.resolve") || sources_.faulty("dns.attempts") ||
+  if (sources_.faulty(resolve_path) || sources_.faulty("dns.attempts") ||
       sources_.faulty("dns.attempt_timeout")) {
     return;
   }
-  const std::string path = is_set(index, "timeouts.resolve")
-                               ? policy_path(sources_, index, "timeouts.resolve")
+  const std::string path = !resolve_path.empty()                 ? resolve_path
                            : sources_.has("dns.attempt_timeout") ? "dns.attempt_timeout"
                                                                  : "dns.attempts";
   fault(path, "dns.attempts × dns.attempt_timeout is " + format_duration(needed) +
                   ", which cannot end within timeouts.resolve, " + format_duration(*resolve) +
                   " (at most timeouts.resolve)");
+}
+
+// A window in `defaults` may be meant for the upstreams that set a size.
+void Validator::check_rate(std::size_t index) {
+  constexpr std::string_view kSize = "timeouts.min_rate.size";
+  constexpr std::string_view kWindow = "timeouts.min_rate.window";
+  const auto check = [&](const std::string& size, const std::string& window) {
+    if (!size.empty() || !sources_.has(window)) return;
+    fault(window, "stands without " + std::string(kSize) + " (both, or min_rate: off)");
+  };
+  check(policy_path(sources_, index, kSize), upstream_path(index, kWindow));
+  for (std::size_t i = 0; i < config_.upstreams[index].routes.size(); ++i) {
+    check(policy_path(sources_, index, i, kSize), route_path(index, i, kWindow));
+  }
 }
 
 // A listener that anybody on this machine may use to reach the upstream; a unix socket has a mode.
@@ -237,6 +260,7 @@ const ListenerSettings* open_listener(const Config& config, const UpstreamSettin
 std::vector<Fault> validate(const Config& config, const SourceMap& sources) {
   std::vector<Fault> faults = Validator(config, sources).run();
   for (Fault& fault : find_listener_faults(config, sources)) faults.push_back(std::move(fault));
+  for (Fault& fault : find_route_faults(config, sources)) faults.push_back(std::move(fault));
   return faults;
 }
 

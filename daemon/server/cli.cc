@@ -62,10 +62,11 @@ int check(const std::string& path) {
   return kExitOk;
 }
 
-int explain_url(const std::string& path, const std::string& url, bool json) {
+int explain_url(const std::string& path, const std::string& url, const std::string& method,
+                bool json) {
   const LoadResult loaded = load(path);
   if (report_faults(loaded)) return kExitConfig;
-  const Explanation explanation = explain(loaded, url);
+  const Explanation explanation = explain(loaded, url, method);
   if (!explanation.error.empty()) {
     std::cerr << "penstock explain: " << url << ": " << explanation.error << '\n';
     return kExitUsage;
@@ -138,6 +139,7 @@ std::string version_text() {
 struct Arguments {
   std::string config;
   std::string url;
+  std::string method = "GET";
   bool json = false;
   std::string format = "sh";
   std::string listener;
@@ -168,8 +170,10 @@ void add_daemon_commands(CLI::App& app, Arguments& given, Action& action) {
                   [&given] { return check(given.config_path()); });
   CLI::App& explain_command = add_command(
       app, "explain", "Say what would happen to a URL, and which line of the file says so", action,
-      [&given] { return explain_url(given.config_path(), given.url, given.json); });
+      [&given] { return explain_url(given.config_path(), given.url, given.method, given.json); });
   explain_command.add_option("URL", given.url, "For example http://api.example/v1")->required();
+  explain_command.add_option("--method", given.method, "The request's method, for routes")
+      ->capture_default_str();
   explain_command.add_flag("--json", given.json, "As JSON");
   for (CLI::App* command : {&run_command, &check_command, &explain_command})
     add_config(*command, given);

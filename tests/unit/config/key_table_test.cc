@@ -14,12 +14,24 @@
 namespace penstock {
 namespace {
 
-// The four structs of a configuration without a file.
+// The structs of a configuration without a file.
 struct DefaultStructs {
   Config config = default_config();
-  KeySource source{&config, config.listeners.data(), config.upstreams.data(), nullptr};
+  RouteSettings route;
   UpstreamPolicy policy;
-  DefaultStructs() { std::get<const UpstreamPolicy*>(source) = &policy; }
+  KeySource source{&config, config.listeners.data(), config.upstreams.data(), &route, &policy,
+                   &policy};
+};
+
+// One of each, to write to and to read from.
+struct Structs {
+  Config config;
+  ListenerSettings listener;
+  UpstreamSettings upstream;
+  RouteSettings route;
+  UpstreamPolicy policy;
+  KeyTarget target{&config, &listener, &upstream, &route, &policy, &policy};
+  KeySource source{&config, &listener, &upstream, &route, &policy, &policy};
 };
 
 TEST(KeyTable, StatesTheDefaultsOfTheStructs) {
@@ -32,14 +44,9 @@ TEST(KeyTable, StatesTheDefaultsOfTheStructs) {
 TEST(KeyTable, TakesItsOwnDefaults) {
   for (const KeyRow& row : key_rows()) {
     if (row.type == ValueType::kList) continue;
-    Config config;
-    ListenerSettings listener;
-    UpstreamSettings upstream;
-    UpstreamPolicy policy;
-    const KeyTarget target{&config, &listener, &upstream, &policy};
-    EXPECT_EQ(row.set(row, target, row.default_text), std::nullopt) << row.path;
-    const KeySource source{&config, &listener, &upstream, &policy};
-    EXPECT_EQ(row.get(row, source), row.default_text);
+    Structs structs;
+    EXPECT_EQ(row.set(row, structs.target, row.default_text), std::nullopt) << row.path;
+    EXPECT_EQ(row.get(row, structs.source), row.default_text);
   }
 }
 
@@ -66,6 +73,8 @@ std::string other_value(const KeyRow& row) {
   if (row.path == "mode") return "0640";
   if (row.path == "allow_uids") return "33";
   if (row.path == "allow_clients") return "private";
+  if (row.path == "methods") return "POST";
+  if (row.path == "path_prefix") return "/other";
   if (row.path == "access_log.path") return "/var/log/penstock.log";
   if (row.path == "egress.connect_ports") return "8443";
   if (row.path == "dns.servers" || row.path.starts_with("egress.")) return "192.0.2.1";
@@ -74,12 +83,9 @@ std::string other_value(const KeyRow& row) {
 
 TEST(KeyTable, EachRowWritesOnlyTheFieldItReads) {
   for (const KeyRow& row : key_rows()) {
-    Config config;
-    ListenerSettings listener;
-    UpstreamSettings upstream;
-    UpstreamPolicy policy;
-    const KeyTarget target{&config, &listener, &upstream, &policy};
-    const KeySource source{&config, &listener, &upstream, &policy};
+    Structs structs;
+    const KeyTarget& target = structs.target;
+    const KeySource& source = structs.source;
     std::map<const KeyRow*, std::string> before;
     for (const KeyRow& each : key_rows()) before[&each] = each.get(each, source);
 
@@ -120,11 +126,27 @@ TEST(KeyTable, FindsPolicyKeysInUpstreamsAndNowhereElse) {
   EXPECT_FALSE(is_section(KeyScope::kListener, "pool"));
 }
 
+TEST(KeyTable, FindsInRoutesWhatARequestMayHaveOfItsOwn) {
+  for (const KeyScope place : {KeyScope::kPolicy, KeyScope::kUpstream, KeyScope::kRoute}) {
+    EXPECT_NE(find_key(place, "timeouts.total"), nullptr);
+    EXPECT_NE(find_key(place, "retry.budget.ratio"), nullptr);
+    EXPECT_NE(find_section_switch(place, "timeouts.min_rate"), nullptr);
+    EXPECT_EQ(find_section_switch(place, "timeouts"), nullptr);
+  }
+  EXPECT_NE(find_key(KeyScope::kRoute, "methods"), nullptr);
+  EXPECT_EQ(find_key(KeyScope::kUpstream, "methods"), nullptr);
+  EXPECT_EQ(find_key(KeyScope::kRoute, "pool.max_idle"), nullptr);
+  EXPECT_EQ(find_key(KeyScope::kRoute, "hosts"), nullptr);
+  EXPECT_EQ(find_key(KeyScope::kTop, "timeouts.total"), nullptr);
+}
+
 TEST(KeyTable, NumbersTheTimeoutsInTheirStructsOrder) {
-  EXPECT_EQ(timeout_bit("timeouts.queue"), 1U);
-  EXPECT_EQ(timeout_bit("timeouts.resolve"), 2U);
-  EXPECT_EQ(timeout_bit("timeouts.total"), 128U);
-  EXPECT_EQ(timeout_bit("client.idle_timeout"), 0U);
+  EXPECT_EQ(timeout_bits("timeouts.queue"), 1U);
+  EXPECT_EQ(timeout_bits("timeouts.resolve"), 2U);
+  EXPECT_EQ(timeout_bits("timeouts.min_rate.size"), 128U);
+  EXPECT_EQ(timeout_bits("timeouts.min_rate"), 128U + 256U);
+  EXPECT_EQ(timeout_bits("timeouts.total"), 1024U);
+  EXPECT_EQ(timeout_bits("client.idle_timeout"), 0U);
 }
 
 TEST(Suggestions, MeanTheNearestKnownWordOrNone) {

@@ -102,7 +102,7 @@ TEST(Loader, NotesWhichTimeoutsTheFileSets) {
   EXPECT_TRUE(is_timeout_set(a, "timeouts.body_stall"));
   EXPECT_TRUE(is_timeout_set(a, "timeouts.total"));
   EXPECT_FALSE(is_timeout_set(a, "timeouts.connect"));
-  EXPECT_EQ(config.upstreams[1].policy.timeouts_set, timeout_bit("timeouts.queue"));
+  EXPECT_EQ(config.upstreams[1].policy.timeouts_set, timeout_bits("timeouts.queue"));
 }
 
 TEST(Loader, KeepsAsManyIdleAsConnectionsWhereThoseAreSet) {

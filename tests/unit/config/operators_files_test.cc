@@ -73,7 +73,7 @@ TEST(Sample, ChangesNothingWithEveryKeyUncommented) {
   const LoadResult result = load_text("penstock.yaml", uncommented(sample_yaml()));
   ASSERT_TRUE(result.ok()) << result.fault_lines().front();
   EXPECT_EQ(settings_text(*result.config), settings_text(default_config()));
-  EXPECT_EQ(result.config->upstreams[0].policy.timeouts_set, 0x3FFU);
+  EXPECT_EQ(result.config->upstreams[0].policy.timeouts_set, 0x1FFFU);
   EXPECT_FALSE(result.config->admin.address_is_default);
 }
 
@@ -81,9 +81,32 @@ TEST(Sample, NamesEveryKey) {
   const LoadResult result = load_text("penstock.yaml", uncommented(sample_yaml()));
   for (const KeyRow& row : key_rows()) {
     std::string path = full_path(row);
-    if (row.scope == KeyScope::kPolicy) path = "defaults." + std::string(row.path);
+    if (row.scope == KeyScope::kRoute) continue;
+    if (stands_in(row.scope, KeyScope::kPolicy)) path = "defaults." + std::string(row.path);
     if (const std::size_t at = path.find("[]"); at != std::string::npos) path.insert(at + 1, "0");
     EXPECT_TRUE(result.sources.has(path)) << path;
+  }
+}
+
+std::string below_an_upstream(const std::string& yaml) {
+  std::istringstream lines(yaml);
+  std::string out = "upstreams:\n  - name: a\n    hosts: [a.example]\n";
+  for (std::string line; std::getline(lines, line);) out += "    " + line + '\n';
+  return out;
+}
+
+TEST(Sample, ShowsRoutesThatLoadAndEachOfTheirKeys) {
+  const LoadResult result = load_text("p.yaml", below_an_upstream(routes_yaml()));
+  ASSERT_TRUE(result.ok()) << result.fault_lines().front();
+  const auto& routes = result.config->upstreams[0].routes;
+  ASSERT_EQ(routes.size(), 2U);
+  EXPECT_EQ(routes[0].policy.timeouts.response_header, std::chrono::minutes(15));
+  EXPECT_EQ(routes[1].policy.retry.attempts, 0U);
+  const std::string sample = sample_yaml();
+  EXPECT_NE(sample.find("##       - {methods: [POST], path_prefix: /reports"), std::string::npos);
+  for (const KeyRow& row : key_rows()) {
+    if (row.scope != KeyScope::kRoute) continue;
+    EXPECT_NE(sample.find("##     " + std::string(row.path) + ": "), std::string::npos) << row.path;
   }
 }
 
@@ -125,7 +148,7 @@ TEST(Schema, TakesNoOtherKeysAnywhere) {
     }
   };
   visit(schema);
-  EXPECT_GE(objects, 21);
+  EXPECT_GE(objects, 27);
   EXPECT_EQ(schema["properties"]["upstreams"]["items"]["required"],
             nlohmann::json::array({"name", "hosts"}));
 }

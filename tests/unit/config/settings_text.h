@@ -9,9 +9,9 @@ namespace penstock {
 
 inline std::string settings_text(const Config& config) {
   std::string text;
-  const auto show = [&](KeyScope scope, const KeySource& source) {
+  const auto show = [&](KeyScope place, const KeySource& source) {
     for (const KeyRow& row : key_rows()) {
-      if (row.scope != scope) continue;
+      if (!stands_in(row.scope, place)) continue;
       text += full_path(row) + ": " + row.get(row, source) + '\n';
     }
   };
@@ -21,7 +21,10 @@ inline std::string settings_text(const Config& config) {
   }
   for (const UpstreamSettings& upstream : config.upstreams) {
     show(KeyScope::kUpstream, source_of(upstream));
-    show(KeyScope::kPolicy, source_of(upstream.policy));
+    for (const RouteSettings& route : upstream.routes) {
+      text += "route:\n";
+      show(KeyScope::kRoute, source_of(route));
+    }
   }
   return text;
 }
