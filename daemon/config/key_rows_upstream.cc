@@ -123,8 +123,7 @@ constexpr std::array kRows = {
     section_switch(number<kTimeouts, &TimeoutSettings::min_rate_size>(
         {"timeouts.min_rate.size", "off", kLive,
          "The least of a response's body that has to come in each window; a slower one is cut. "
-         "Only "
-         "time in which we want to read counts. Never for text/event-stream and gRPC."},
+         "Counts only while we want to read; never for text/event-stream and gRPC."},
         1, kLargestSize, "off")),
     value<kTimeouts, &TimeoutSettings::min_rate_window>(
         {"timeouts.min_rate.window", "20s", kLive, "How long each of these windows is."}),

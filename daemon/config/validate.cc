@@ -67,6 +67,9 @@ class Validator {
     const auto at = names_.find(name);
     return at == names_.end() ? nullptr : &config_.upstreams[at->second];
   }
+  bool is_set(std::size_t upstream, std::string_view key) const {
+    return !policy_path(sources_, upstream, key).empty();
+  }
   bool refused(std::size_t upstream, std::string_view key) const {
     return sources_.faulty(policy_path(sources_, upstream, key));
   }
@@ -232,18 +235,22 @@ void Validator::check_dns(const Limit& resolve, const std::string& resolve_path)
                   " (at most timeouts.resolve)");
 }
 
-// A window in `defaults` may be meant for the upstreams that set a size.
+// A window alone may be meant for those who inherit it and set a size: upstreams and routes.
 void Validator::check_rate(std::size_t index) {
   constexpr std::string_view kSize = "timeouts.min_rate.size";
   constexpr std::string_view kWindow = "timeouts.min_rate.window";
-  const auto check = [&](const std::string& size, const std::string& window) {
-    if (!size.empty() || !sources_.has(window)) return;
+  if (is_set(index, kSize)) return;
+  const auto check = [&](const std::string& window) {
+    if (!sources_.has(window)) return;
     fault(window, "stands without " + std::string(kSize) + " (both, or min_rate: off)");
   };
-  check(policy_path(sources_, index, kSize), upstream_path(index, kWindow));
+  bool has_heir = false;
   for (std::size_t i = 0; i < config_.upstreams[index].routes.size(); ++i) {
-    check(policy_path(sources_, index, i, kSize), route_path(index, i, kWindow));
+    const bool sets_size = sources_.has(route_path(index, i, kSize));
+    if (!sets_size) check(route_path(index, i, kWindow));
+    has_heir = has_heir || sets_size;
   }
+  if (!has_heir) check(upstream_path(index, kWindow));
 }
 
 // A listener that anybody on this machine may use to reach the upstream; a unix socket has a mode.

@@ -125,6 +125,36 @@ def test_explain_as_json(file):
     assert done.returncode == OK and explained["upstream"] == "payments"
 
 
+ROUTES = """\
+upstreams:
+  - name: reports
+    hosts: [reports.test]
+    timeouts: {total: 20s, min_rate: off}
+    routes:
+      - {methods: [POST], path_prefix: /reports, timeouts: {total: off, exchange: 10m}}
+"""
+
+
+def test_explain_names_the_route_of_the_method(file):
+    path = file(ROUTES)
+    done = run("explain", "-c", path, "--method", "POST", "http://reports.test/reports/1")
+    assert done.returncode == OK, done.stderr
+    assert "\nroute: routes[0] (POST /reports)\n" in done.stdout
+    assert re.search(r"^timeouts\.exchange: 10m +# route .*penstock\.yaml:6$", done.stdout, re.MULTILINE)
+    done = run("explain", "-c", path, "http://reports.test/reports/1")
+    assert "\nroute: none takes GET" in done.stdout
+    assert re.search(r"^timeouts\.total: 20s +# .*penstock\.yaml:4$", done.stdout, re.MULTILINE)
+    explained = json.loads(run("explain", "--json", "-c", path, "--method", "POST",
+                               "http://reports.test/reports").stdout)
+    assert explained["route"] == {"index": 0, "text": "POST /reports"}
+    assert explained["policy"]["timeouts.total"] == {"value": "off", "source": "route", "file": str(path), "line": 6}
+
+
+def test_explain_of_no_method_is_wrong_usage(file):
+    done = run("explain", "-c", file(ROUTES), "--method", "post", "http://reports.test/")
+    assert done.returncode == USAGE and "write POST" in done.stderr
+
+
 def test_explain_of_a_host_that_nothing_matches(file):
     done = run("explain", "-c", file(GOOD), "http://other.test/")
     assert done.returncode == OK and "none" in done.stdout and "403" in done.stdout
@@ -156,8 +186,16 @@ def test_every_file_in_config_is_good(schema, name):
     assert done.returncode == OK, done.stderr
 
 
+@pytest.mark.parametrize("text", [ROUTES, "defaults: {timeouts: {min_rate: {size: 1KiB, window: 20s}}}",
+                                  "defaults: {timeouts: {min_rate: false}}", "client: {deadline_header: off}"])
+def test_the_schema_takes_what_the_loader_takes(schema, file, text):
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))
+    assert run("check", "-c", file(text)).returncode == OK
+
+
 @pytest.mark.parametrize("text", ["nonsense: 1", "client: {idle_timeout: 5}", "upstreams: [{name: a, hosts: [a], pool: {reuse: 3}}]",
-                                  "access_log: {only: some}"])
+                                  "access_log: {only: some}", "defaults: {timeouts: {min_rate: 1KiB}}",
+                                  "upstreams: [{name: a, hosts: [a], routes: [{path_prefix: /a, pool: {reuse: off}}]}]"])
 def test_the_schema_refuses_what_the_loader_refuses(schema, file, text):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))

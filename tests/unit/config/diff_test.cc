@@ -63,6 +63,42 @@ TEST(Diff, TellsRemovedUpstreamsAndChangedListeners) {
   EXPECT_FALSE(changes.empty());
 }
 
+TEST(Diff, TellsAnUpstreamWhoseRoutesChanged) {
+  const auto load_with = [](const std::string& rest) {
+    return load("upstreams:\n  - {name: a, hosts: [a.example]" + rest + "}\n");
+  };
+  const std::string route = ", routes: [{path_prefix: /r, timeouts: {total: 9s}}]";
+  const Config before = load_with(route);
+  EXPECT_TRUE(diff(before, load_with(route)).empty());
+  const std::vector<std::string> others = {
+      "",
+      ", routes: [{path_prefix: /q, timeouts: {total: 9s}}]",
+      ", routes: [{path_prefix: /r, methods: [GET], timeouts: {total: 9s}}]",
+      ", routes: [{path_prefix: /r, timeouts: {total: 8s}}]",
+      ", routes: [{path_prefix: /r, timeouts: {total: off}}]",
+      ", routes: [{path_prefix: /r, timeouts: {total: 9s}, retry: {attempts: 0}}]",
+      ", routes: [{path_prefix: /r, timeouts: {total: 9s}}, {path_prefix: /q, retry: {attempts: "
+      "0}}]",
+  };
+  for (const std::string& other : others) {
+    const UpstreamChange change = diff(before, load_with(other)).upstreams.at(0);
+    EXPECT_EQ(change.fate, UpstreamFate::kChanged) << other;
+    EXPECT_EQ(change.keys, std::vector<std::string_view>{"routes"}) << other;
+    EXPECT_EQ(diff(load_with(other), before).upstreams.at(0).keys, change.keys) << other;
+  }
+}
+
+TEST(Diff, DoesNotBlameRoutesForWhatTheyInherit) {
+  const auto load_with = [](const std::string& timeouts) {
+    return load("upstreams:\n  - {name: a, hosts: [a.example], timeouts: " + timeouts +
+                ", routes: [{path_prefix: /r, timeouts: {total: 9s}}]}\n");
+  };
+  EXPECT_EQ(diff(load_with("{connect: 1s}"), load_with("{connect: 2s}")).upstreams.at(0).keys,
+            std::vector<std::string_view>{"timeouts.connect"});
+  EXPECT_EQ(diff(load_with("{total: 9s}"), load_with("{total: 5s}")).upstreams.at(0).keys,
+            std::vector<std::string_view>{"timeouts.total"});
+}
+
 TEST(Diff, SeesAFileWhoseContentChanged) {
   Config before = load(kBefore);
   before.upstreams[0].policy.tls.ca_file = "ca.pem";
@@ -109,6 +145,8 @@ TEST(Identity, StaysWithNamesLimitsAndFileNames) {
       [](auto& u) { u.policy.pool.max_connections = 1; },
       [](auto& u) { u.policy.timeouts.connect = std::nullopt; },
       [](auto& u) { u.policy.timeouts_set = 1; },
+      [](auto& u) { u.policy.timeouts.exchange = std::chrono::seconds(1); },
+      [](auto& u) { u.routes.emplace_back(); },
       [](auto& u) { u.policy.via = false; },
       [](auto& u) { u.policy.tls.ca_file = "elsewhere.pem"; },
   };

@@ -32,6 +32,28 @@ Explanation explained(std::string_view url) {
   return explain(loaded, url);
 }
 
+constexpr std::string_view kRoutes =
+    "defaults:\n"
+    "  timeouts: {queue: 2s, min_rate: {size: 1KiB}}\n"
+    "upstreams:\n"
+    "  - name: reports\n"
+    "    hosts: [reports.test]\n"
+    "    timeouts: {total: 20s}\n"
+    "    routes:\n"
+    "      - methods: [POST, PUT]\n"
+    "        path_prefix: /reports\n"
+    "        timeouts:\n"
+    "          total: off\n"
+    "          min_rate: off\n"
+    "      - path_prefix: /?all\n"
+    "        retry: {attempts: 0}\n";
+
+Explanation explained_route(std::string_view url, std::string_view method) {
+  const LoadResult loaded = load_text("p.yaml", kRoutes);
+  EXPECT_TRUE(loaded.ok());
+  return explain(loaded, url, method);
+}
+
 std::string line_of(const std::string& text, std::string_view start) {
   const std::size_t at = text.find('\n' + std::string(start));
   return at == std::string::npos ? "" : text.substr(at + 1, text.find('\n', at + 1) - at - 1);
@@ -59,6 +81,63 @@ TEST(Explain, NamesTheLineOfEachValue) {
   EXPECT_EQ(line_of(text, "pool.max_idle"), "pool.max_idle: 50                         # built-in");
   EXPECT_EQ(line_of(text, "pool.max_connections"),
             "pool.max_connections: 50                  # p.yaml:10");
+}
+
+TEST(Explain, NamesTheRouteAndTheLinesOfItsValues) {
+  const std::string text = explained_route("http://reports.test/reports/1", "POST").to_text();
+  EXPECT_EQ(line_of(text, "route:"), "route: routes[0] (POST, PUT /reports)");
+  EXPECT_EQ(line_of(text, "timeouts.total"),
+            "timeouts.total: off                       # route p.yaml:11");
+  EXPECT_EQ(line_of(text, "timeouts.min_rate.size"),
+            "timeouts.min_rate.size: off               # route p.yaml:12");
+  EXPECT_EQ(line_of(text, "timeouts.min_rate.window"),
+            "timeouts.min_rate.window: 20s             # built-in");
+  EXPECT_EQ(line_of(text, "timeouts.queue"),
+            "timeouts.queue: 2s                        # defaults p.yaml:2");
+  EXPECT_EQ(line_of(text, "retry.attempts"),
+            "retry.attempts: 1                         # built-in");
+}
+
+TEST(Explain, NamesNoRouteWhereNoneFits) {
+  const std::string text = explained_route("http://reports.test/reports/1", "GET").to_text();
+  EXPECT_EQ(line_of(text, "route:"), "route: none takes GET; the upstream's own values hold");
+  EXPECT_EQ(line_of(text, "timeouts.total"),
+            "timeouts.total: 20s                       # p.yaml:6");
+  EXPECT_EQ(line_of(text, "timeouts.min_rate.size"),
+            "timeouts.min_rate.size: 1KiB              # defaults p.yaml:2");
+  EXPECT_EQ(line_of(explained("http://a.example").to_text(), "route:"), "");
+}
+
+TEST(Explain, ReadsThePathAsTheProxyDoes) {
+  const auto route = [](std::string_view url, std::string_view method) {
+    const auto found = explained_route(url, method).route;
+    return found ? static_cast<int>(found->index) : -1;
+  };
+  EXPECT_EQ(route("reports.test/reports#x", "PUT"), 0);
+  EXPECT_EQ(route("reports.test#/reports", "PUT"), -1);
+  EXPECT_EQ(route("http://reports.test?all=1", "GET"), 1);
+  EXPECT_EQ(route("http://reports.test/?all#x", "GET"), 1);
+  EXPECT_EQ(route("http://reports.test", "GET"), -1);
+  EXPECT_EQ(route("http://reports.test/?all", "CONNECT"), -1);
+}
+
+TEST(Explain, RefusesWhatIsNoMethod) {
+  EXPECT_EQ(explained_route("http://reports.test/", "post").error,
+            "\"post\" has small letters; write POST");
+  EXPECT_EQ(explained_route("http://reports.test/", "").error, "\"\" is no method");
+}
+
+TEST(Explain, SaysTheRouteInJson) {
+  const auto json =
+      nlohmann::json::parse(explained_route("http://reports.test/reports", "POST").to_json());
+  EXPECT_EQ(json["method"], "POST");
+  EXPECT_EQ(json["route"]["index"], 0);
+  EXPECT_EQ(json["route"]["text"], "POST, PUT /reports");
+  EXPECT_EQ(json["policy"]["timeouts.total"]["value"], "off");
+  EXPECT_EQ(json["policy"]["timeouts.total"]["source"], "route");
+  EXPECT_EQ(json["policy"]["timeouts.total"]["line"], 11);
+  const auto none = nlohmann::json::parse(explained_route("reports.test", "GET").to_json());
+  EXPECT_EQ(none["route"], nullptr);
 }
 
 TEST(Explain, SaysPlaintextAndUnverified) {
