@@ -65,8 +65,8 @@ constexpr std::array kRows = {
 
     text<check_admin_address, &Config::admin, &AdminSettings::address>(
         {"admin.address", "127.0.0.1:9128", kRestart,
-         "Where /livez, /readyz, /pools and /metrics are served. A busy default port is a warning, "
-         "a busy configured one ends the start."},
+         "Where /livez, /readyz, /pools, /dns and /metrics are served. A busy default port is a "
+         "warning, a busy configured one ends the start."},
         "a loopback address with a port, or off", "off"),
     text<check_public_address, &Config::admin, &AdminSettings::public_address>(
         {"admin.public_address", "off", kRestart,
@@ -115,6 +115,21 @@ constexpr std::array kRows = {
         {"dns.attempts", "2", kLive,
          "Attempts of a look-up. Together they must fit into timeouts.resolve."},
         1, 10),
+    value<&Config::dns, &DnsSettings::min_ttl>(
+        {"dns.min_ttl", "1s", kLive, "An answer is kept at least so long."}),
+    value<&Config::dns, &DnsSettings::max_ttl>(
+        {"dns.max_ttl", "5m", kLive, "An answer is kept at most so long."}),
+    value<&Config::dns, &DnsSettings::negative_ttl>(
+        {"dns.negative_ttl", "5s", kLive,
+         "How long it is kept that a name does not exist or has no address. Off, it is asked for "
+         "each time."}),
+    value<&Config::dns, &DnsSettings::serve_stale>(
+        {"dns.serve_stale", "1h", kLive,
+         "How long after its end an answer is used while DNS does not answer. Off, never."}),
+    value<&Config::dns, &DnsSettings::forget_after>(
+        {"dns.forget_after", "10m", kLive,
+         "An address that was absent from every good answer for so long has left its name. Off, "
+         "none ever does."}),
 
     list<check_egress_rule, &Config::egress, &EgressSettings::deny>(
         {"egress.deny", "[link_local, metadata]", kNewConnections,

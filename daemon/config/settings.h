@@ -58,6 +58,11 @@ struct DnsSettings {
   std::vector<std::string> servers;  // address, address:port or [v6]:port; empty: the system's
   Duration attempt_timeout = std::chrono::seconds(1);
   std::uint32_t attempts = 2;
+  Duration min_ttl = std::chrono::seconds(1);
+  Duration max_ttl = std::chrono::minutes(5);
+  Limit negative_ttl = std::chrono::seconds(5);   // off: not kept
+  Limit serve_stale = std::chrono::hours(1);      // off: never
+  Limit forget_after = std::chrono::minutes(10);  // off: never
 };
 
 struct EgressSettings {

@@ -36,6 +36,7 @@ class Validator {
     check_listen_addresses();
     check_upstream_names();
     check_patterns();
+    check_ttls();
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) check_listener(i);
     for (std::size_t i = 0; i < config_.upstreams.size(); ++i) check_policy(i);
     return std::move(faults_);
@@ -59,6 +60,7 @@ class Validator {
   void check_dns(std::size_t index);
   void check_dns(const Limit& resolve, const std::string& resolve_path);
   void check_rate(std::size_t index);
+  void check_ttls();
 
   void fault(const std::string& path, std::string what) {
     faults_.push_back({sources_.at(path), path, std::move(what)});
@@ -251,6 +253,15 @@ void Validator::check_rate(std::size_t index) {
     has_heir = has_heir || sets_size;
   }
   if (!has_heir) check(upstream_path(index, kWindow));
+}
+
+void Validator::check_ttls() {
+  const DnsSettings& dns = config_.dns;
+  if (dns.min_ttl <= dns.max_ttl) return;
+  if (sources_.faulty("dns.min_ttl") || sources_.faulty("dns.max_ttl")) return;
+  fault(sources_.has("dns.min_ttl") ? "dns.min_ttl" : "dns.max_ttl",
+        "min_ttl is " + format_duration(dns.min_ttl) + ", above max_ttl, " +
+            format_duration(dns.max_ttl) + " (at most max_ttl)");
 }
 
 // A listener that anybody on this machine may use to reach the upstream; a unix socket has a mode.

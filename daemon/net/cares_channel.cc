@@ -13,22 +13,12 @@ namespace penstock {
 
 namespace {
 
-template <typename Int>
-int to_int(Int value) {
+constexpr int kClassIn = 1;  // RFC 1035 section 3.2.4
+
+int to_milliseconds(Duration timeout) {
   constexpr auto kMax = static_cast<std::int64_t>(std::numeric_limits<int>::max());
-  return static_cast<int>(std::clamp<std::int64_t>(value, 1, kMax));
-}
-
-Unexpected<Error> setup_error(int status, const std::string& what) {
-  return Unexpected{Error{.code = ErrorCode::kProxyInternalError,
-                          .source = ErrorSource::kInternal,
-                          .detail = what + ": " + ares_strerror(status)}};
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string list;
-  for (const std::string& part : parts) list += (list.empty() ? "" : ",") + part;
-  return list;
+  const std::int64_t count = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  return static_cast<int>(std::clamp<std::int64_t>(count, 1, kMax));
 }
 
 }  // namespace
@@ -60,38 +50,38 @@ CaresChannel::CaresChannel(Loop& loop, Delegate<void()> on_progress)
       on_progress_(on_progress),
       timeout_(loop.timers(), Delegate<void()>::to<&CaresChannel::on_timeout>(*this)) {}
 
-Result<std::unique_ptr<CaresChannel>> CaresChannel::create(Loop& loop, const CaresOptions& options,
+Result<std::unique_ptr<CaresChannel>> CaresChannel::create(Loop& loop, ares_addr_port_node server,
+                                                           Duration timeout,
                                                            Delegate<void()> on_progress) {
   std::unique_ptr<CaresChannel> channel(new CaresChannel(loop, on_progress));
   ares_options settings{};
-  std::string hosts_then_dns = "fb";
-  settings.timeout =
-      to_int(std::chrono::ceil<std::chrono::milliseconds>(options.attempt_timeout).count());
-  settings.tries = to_int(options.attempts);
-  settings.lookups = hosts_then_dns.data();
+  std::string only_dns = "b";
+  settings.flags = ARES_FLAG_NOCHECKRESP;  // SERVFAIL and REFUSED come to us, with their names
+  settings.timeout = to_milliseconds(timeout);
+  settings.tries = 1;
+  settings.lookups = only_dns.data();
   settings.sock_state_cb = on_socket_state;
   settings.sock_state_cb_data = channel.get();
-  int given = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
-  // A search list of no domains: ares_getaddrinfo() takes no notice of ARES_FLAG_NOSEARCH.
-  if (!options.search_domains) given |= ARES_OPT_DOMAINS;
+  const int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                    ARES_OPT_SOCK_STATE_CB;
   int status = ares_init_options(&channel->channel_, &settings, given);
-  if (status != ARES_SUCCESS) return setup_error(status, "dns: the resolver cannot start");
-  if (options.servers.empty()) return channel;
-  const std::string servers = joined(options.servers);
-  status = ares_set_servers_ports_csv(channel->channel_, servers.c_str());
-  if (status != ARES_SUCCESS) return setup_error(status, "dns.servers: " + servers);
-  return channel;
+  if (status == ARES_SUCCESS) {
+    server.next = nullptr;
+    status = ares_set_servers_ports(channel->channel_, &server);
+  }
+  if (status == ARES_SUCCESS) return channel;
+  return Unexpected{
+      Error{.code = ErrorCode::kProxyInternalError,
+            .source = ErrorSource::kInternal,
+            .detail = std::string("dns: the resolver cannot start: ") + ares_strerror(status)}};
 }
 
 CaresChannel::~CaresChannel() {
   if (channel_ != nullptr) ares_destroy(channel_);
 }
 
-void CaresChannel::query(const std::string& host, ares_addrinfo_callback on_answer, void* context) {
-  ares_addrinfo_hints hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;  // one entry per address
-  ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, on_answer, context);
+void CaresChannel::ask(const std::string& name, int type, ares_callback on_answer, void* context) {
+  ares_query(channel_, name.c_str(), kClassIn, type, on_answer, context);
   schedule_timeout();
 }
 

@@ -1,9 +1,11 @@
-// A c-ares channel on our loop: its sockets are watched, its timeouts kept by a Deadline.
+// A c-ares channel on our loop that asks one name server, each question once: its sockets are
+// watched, its timeouts kept by a Deadline. Which server is asked when is NameServers' business, so
+// that c-ares' own order of servers and its doubled timeouts play no part.
 //
-// Owner: CaresResolver. Thread: its loop's. The answer callback of a query is called inside
-// query(), or inside the loop's callbacks; on_progress follows the latter, when c-ares is no
-// longer on the stack and the channel may be destroyed. The destructor drops what is in flight
-// (their callbacks are called inside it, with ARES_EDESTRUCTION).
+// Owner: NameServers. Thread: its loop's. The callback of a question is called inside ask(), or
+// inside the loop's callbacks; on_progress follows the latter, when c-ares is no longer on the
+// stack and the channel may be destroyed. The destructor drops what is in flight (the callbacks are
+// called inside it, with ARES_EDESTRUCTION).
 #pragma once
 
 #include <ares.h>
@@ -20,23 +22,17 @@ namespace penstock {
 
 class Loop;
 
-struct CaresOptions {
-  std::vector<std::string> servers{};                  // address[:port]; empty: the system's
-  Duration attempt_timeout = std::chrono::seconds(1);  // doubled with each round of the servers
-  std::uint32_t attempts = 2;
-  bool search_domains = false;  // complete names by the system's search list
-};
-
 class CaresChannel {
  public:
-  static Result<std::unique_ptr<CaresChannel>> create(Loop& loop, const CaresOptions& options,
+  static Result<std::unique_ptr<CaresChannel>> create(Loop& loop, ares_addr_port_node server,
+                                                      Duration timeout,
                                                       Delegate<void()> on_progress);
   CaresChannel(const CaresChannel&) = delete;
   CaresChannel& operator=(const CaresChannel&) = delete;
   ~CaresChannel();
 
-  // Looks up addresses of both families, the hosts file first.
-  void query(const std::string& host, ares_addrinfo_callback on_answer, void* context);
+  // `type`: of the records (RFC 1035 section 3.2.2). An answer that was cut is asked for by TCP.
+  void ask(const std::string& name, int type, ares_callback on_answer, void* context);
 
  private:
   class Socket;

@@ -164,10 +164,12 @@ class AdminServer::Connection final : public ListNode<>,
       answer(200, kPrometheus, backend.metrics_text());
     } else if (path == "/pools" && !is_public()) {
       answer(200, kJson, backend.pools_json(query_value(target, "upstream")));
+    } else if (path == "/dns" && !is_public()) {
+      answer(200, kJson, backend.dns_json());
     } else {
       answer(404, kText,
              is_public() ? "there is /livez, /readyz and /metrics\n"
-                         : "there is /livez, /readyz, /pools and /metrics\n");
+                         : "there is /livez, /readyz, /pools, /dns and /metrics\n");
     }
   }
 

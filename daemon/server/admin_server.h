@@ -1,5 +1,5 @@
-// The admin addresses. The full one serves GET /livez, /readyz, /pools and /metrics; the public
-// one, for probes and Prometheus, all but /pools.
+// The admin addresses. The full one serves GET /livez, /readyz, /pools, /dns and /metrics; the
+// public one, for probes and Prometheus, all but /pools and /dns.
 //
 // A web page must not be able to ask through a browser: a request that carries an Origin is
 // refused, and the full address takes only the Host that is its own or localhost. The public one is
@@ -27,6 +27,7 @@ class AdminBackend {
   // Whether new requests are welcome, and if not why.
   virtual bool ready(std::string& why) = 0;
   virtual std::string pools_json(std::string_view upstream) = 0;
+  virtual std::string dns_json() = 0;
   virtual std::string metrics_text() = 0;
   // Calls back once every worker's loop has turned; never when one hangs.
   virtual void check_workers(Delegate<void()> on_all_alive) = 0;

@@ -11,6 +11,7 @@
 
 #include "config/diff.h"
 #include "server/build_info.h"
+#include "server/dns_json.h"
 #include "server/pools_json.h"
 
 namespace penstock {
@@ -18,6 +19,7 @@ namespace penstock {
 namespace {
 
 constexpr std::uint32_t kMaxAutoClients = 10000;
+constexpr std::size_t kMaxDnsRows = 1000;
 // Descriptors for everything that is neither a client's nor an upstream's.
 constexpr std::uint64_t kOtherDescriptors = 64;
 
@@ -50,6 +52,26 @@ PoolPolicies pool_policies(const RoutingTable& table) {
   return policies;
 }
 
+DnsOptions dns_options(const DnsSettings& dns) {
+  return {.servers = {.servers = dns.servers,
+                      .attempt_timeout = dns.attempt_timeout,
+                      .attempts = dns.attempts},
+          .cache = {.min_ttl = dns.min_ttl,
+                    .max_ttl = dns.max_ttl,
+                    .negative_ttl = dns.negative_ttl,
+                    .serve_stale = dns.serve_stale,
+                    .forget_after = dns.forget_after}};
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> dns_counts(const DnsService& dns) {
+  std::vector<std::pair<std::string, std::uint64_t>> counts;
+  for (int i = 0; i < kDnsResultCount; ++i) {
+    const auto result = static_cast<DnsResult>(i);
+    counts.emplace_back(to_string(result), dns.count(result));
+  }
+  return counts;
+}
+
 // RFC 9110 section 7.6.3: what Via calls us; random, so that two proxies in a row are no loop.
 std::string random_pseudonym() {
   std::random_device device;
@@ -80,6 +102,7 @@ int Daemon::run(const OnListening& on_listening) {
   SignalWatcher term_signal(loop_, SIGTERM, Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
   SignalWatcher interrupt_signal(loop_, SIGINT,
                                  Delegate<void()>::to<&Daemon::on_stop_signal>(*this));
+  dns_->start();
   for (const auto& worker : workers_) worker->start();
   state_ = State::kServing;
   for (const ListeningSocket& socket : sockets_.all()) {
@@ -94,6 +117,7 @@ int Daemon::run(const OnListening& on_listening) {
   public_admin_.reset();
   for (const auto& worker : workers_) worker->stop();
   workers_.clear();
+  dns_->stop();
   log_.info("stopped", {{"exit_code", exit_code_}});
   return exit_code_;
 }
@@ -101,9 +125,10 @@ int Daemon::run(const OnListening& on_listening) {
 int Daemon::set_up() {
   raise_descriptor_limit();
   for (const auto step : {&Daemon::prepare_config, &Daemon::open_listeners, &Daemon::open_admin,
-                          &Daemon::create_workers}) {
+                          &Daemon::create_resolver}) {
     if (const int code = (this->*step)(); code != kExitOk) return code;
   }
+  create_workers();
   return kExitOk;
 }
 
@@ -165,19 +190,24 @@ int Daemon::open_admin_server(std::unique_ptr<AdminServer>& server, AdminScope s
   return fd.error().exit_code;
 }
 
-int Daemon::create_workers() {
+int Daemon::create_resolver() {
+  auto dns = DnsThread::create(dns_options(loaded_.config->dns), log_);
+  if (!dns) {
+    log_.error("the DNS settings cannot be used", {{"error", dns.error().detail}});
+    return kExitConfig;
+  }
+  dns_ = *std::move(dns);
+  return kExitOk;
+}
+
+void Daemon::create_workers() {
   egress_ = make_egress(*loaded_.config);
-  const Shared shared{registry_, access_log_, clients_, log_, random_pseudonym()};
+  const Shared shared{registry_, access_log_, dns_->service(), clients_, log_, random_pseudonym()};
   for (std::size_t i = 0; i < kWorkerCount; ++i) {
-    auto worker = Worker::create(i, loop_, shared, metrics_.add_worker(), worker_config());
-    if (!worker) {
-      log_.error("the DNS settings cannot be used", {{"error", worker.error().detail}});
-      return kExitConfig;
-    }
-    workers_.push_back(*std::move(worker));
+    workers_.push_back(
+        std::make_unique<Worker>(i, loop_, shared, metrics_.add_worker(), worker_config()));
   }
   hand_out_listeners(*loaded_.config);
-  return kExitOk;
 }
 
 void Daemon::hand_out_listeners(const Config& config) {
@@ -257,6 +287,7 @@ void Daemon::apply(LoadResult next, std::shared_ptr<const RoutingTable> table) {
   const std::vector<std::string> vanished = sockets_.remove_unnamed(config);
   sockets_.change_access(*loaded_.config, config, log_);
   egress_ = make_egress(config);
+  dns_->service().reconfigure(dns_options(config.dns));
 
   for (const auto& worker : workers_) {
     worker->reconfigure(worker_config(), [] {});
@@ -331,6 +362,10 @@ std::string Daemon::pools_json(std::string_view upstream) {
                               loop_.wall_now());
 }
 
+std::string Daemon::dns_json() {
+  return penstock::dns_json(dns_->service().snapshot(loop_.now(), kMaxDnsRows), loop_.wall_now());
+}
+
 std::string Daemon::metrics_text() {
   std::map<std::string, PoolGauge> by_upstream;
   for (const UpstreamSettings& upstream : loaded_.config->upstreams) {
@@ -355,6 +390,7 @@ std::string Daemon::metrics_text() {
                             .last_reload_successful = last_reload_successful_,
                             .last_reload = last_reload_,
                             .dropped_lines = {{"access", access_log_.dropped_lines()}},
+                            .dns_lookups = dns_counts(dns_->service()),
                             .stats = read_process_stats()};
   return metrics_.render(pools, process);
 }

@@ -16,6 +16,7 @@
 #include "config/loader.h"
 #include "event/loop.h"
 #include "event/watcher.h"
+#include "net/dns_thread.h"
 #include "net/tls_context.h"
 #include "pool/registry.h"
 #include "proxy/client_quota.h"
@@ -53,7 +54,8 @@ class Daemon final : private AdminBackend {
   int open_listeners();
   int open_admin();
   int open_admin_server(std::unique_ptr<AdminServer>& server, AdminScope scope);
-  int create_workers();
+  int create_resolver();
+  void create_workers();
 
   // Reload.
   void reload();
@@ -74,6 +76,7 @@ class Daemon final : private AdminBackend {
   // What the admin server asks for.
   bool ready(std::string& why) override;
   std::string pools_json(std::string_view upstream) override;
+  std::string dns_json() override;
   std::string metrics_text() override;
   void check_workers(Delegate<void()> on_all_alive) override;
 
@@ -97,6 +100,7 @@ class Daemon final : private AdminBackend {
   std::shared_ptr<const RoutingTable> table_;
   std::shared_ptr<const EgressPolicy> egress_;
   ListeningSockets sockets_;
+  std::unique_ptr<DnsThread> dns_;  // outlives the workers
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<AdminServer> public_admin_;

@@ -1,62 +1,15 @@
 #include "server/pools_json.h"
 
 #include <chrono>
-#include <cstdio>
-#include <ctime>
 #include <map>
 
-#include "telemetry/escape.h"
+#include "server/json_writer.h"
 
 namespace penstock {
 
 namespace {
 
 constexpr std::size_t kMaxHosts = 1000;
-
-// Just what this page needs of JSON: members in order, the comma where one belongs.
-class JsonWriter {
- public:
-  void open(char bracket) {
-    separate();
-    text_ += bracket;
-  }
-  void close(char bracket) { text_ += bracket; }
-  void key(std::string_view name) {
-    separate();
-    quote(name);
-    text_ += ':';
-  }
-  void string(std::string_view value) {
-    separate();
-    quote(value);
-  }
-  void literal(std::string_view value) {
-    separate();
-    text_ += value;
-  }
-  template <typename Int>
-  void number(Int value) {
-    literal(std::to_string(value));
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  void separate() {
-    if (text_.empty()) return;
-    const char last = text_.back();
-    if (last != '{' && last != '[' && last != ':') text_ += ',';
-  }
-  void quote(std::string_view value) {
-    const std::size_t begin = text_.size();
-    text_.resize(begin + value.size() * kMaxEscapedBytes + 2);
-    text_[begin] = '"';
-    char* end = write_json_escaped(text_.data() + begin + 1, value);
-    *end++ = '"';
-    text_.resize(static_cast<std::size_t>(end - text_.data()));
-  }
-
-  std::string text_;
-};
 
 void write_limit(JsonWriter& json, std::string_view key, std::uint32_t count) {
   json.key(key);
@@ -113,18 +66,6 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   json.key("last_error");
   host.last_error.empty() ? json.literal("null") : json.string(host.last_error);
   json.close('}');
-}
-
-std::string rfc3339(WallTime now) {
-  const auto second = std::chrono::floor<std::chrono::seconds>(now);
-  const std::time_t time = second.time_since_epoch().count();
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[64];
-  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  char micros[16];
-  std::snprintf(micros, sizeof micros, ".%06ldZ", static_cast<long>((now - second).count()));
-  return std::string(text, length) + micros;
 }
 
 }  // namespace

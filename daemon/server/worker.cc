@@ -46,28 +46,7 @@ struct Worker::Door {
   EndpointRef endpoint;
 };
 
-Result<std::unique_ptr<Worker>> Worker::create(std::size_t index, Loop& control,
-                                               const Shared& shared, WorkerMetrics& metrics,
-                                               const WorkerConfig& config) {
-  std::unique_ptr<Worker> worker(new Worker(control, shared, metrics));
-  if (auto ready = worker->set_up(index, config); !ready)
-    return Unexpected{std::move(ready).error()};
-  return worker;
-}
-
-Worker::Worker(Loop& control, const Shared& shared, WorkerMetrics& metrics)
-    : control_(control), shared_(shared), metrics_(metrics) {}
-
-Worker::~Worker() {
-  assert(!thread_.joinable());
-  shut_down();
-}
-
 namespace {
-
-ResolverOptions resolver_options(const DnsSettings& dns) {
-  return {.servers = dns.servers, .attempt_timeout = dns.attempt_timeout, .attempts = dns.attempts};
-}
 
 std::uint64_t random_number() {
   std::random_device device;
@@ -76,10 +55,11 @@ std::uint64_t random_number() {
 
 }  // namespace
 
-Result<void> Worker::set_up(std::size_t index, const WorkerConfig& config) {
-  auto resolver = CaresResolver::create(loop_, resolver_options(config.table->config().dns));
-  if (!resolver) return Unexpected{std::move(resolver).error()};
-  resolver_ = std::make_unique<ResolverSwitch>(*std::move(resolver));
+Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMetrics& metrics,
+               const WorkerConfig& config)
+    : control_(control), shared_(shared), metrics_(metrics) {
+  resolver_ =
+      std::make_unique<DnsClient>(shared_.dns, loop_, loop_, static_cast<AddressObserver*>(this));
   dialer_ = std::make_unique<NetDialer>(loop_, *resolver_, config.egress);
   pool_ = std::make_unique<WorkerPool>(index, shared_.registry,
                                        WorkerPool::Outside{.executor = loop_,
@@ -97,7 +77,11 @@ Result<void> Worker::set_up(std::size_t index, const WorkerConfig& config) {
                                                   .clients = shared_.clients,
                                                   .log = shared_.log},
                                    config.table, shared_.pseudonym, random_number());
-  return {};
+}
+
+Worker::~Worker() {
+  assert(!thread_.joinable());
+  shut_down();
 }
 
 void Worker::start() {
@@ -164,14 +148,6 @@ void Worker::reconfigure(const WorkerConfig& config, Done done) {
 }
 
 void Worker::apply(const WorkerConfig& config) {
-  const DnsSettings& dns = config.table->config().dns;
-  auto resolver = CaresResolver::create(loop_, resolver_options(dns));
-  if (resolver) {
-    resolver_->replace(*std::move(resolver));
-  } else {
-    shared_.log.error("the DNS settings cannot be used, the old ones stay",
-                      {{"error", resolver.error().detail}});
-  }
   dialer_->set_egress(config.egress);
   proxy_->reconfigure(config.table);
   pool_->on_reconfigured();
@@ -184,6 +160,15 @@ void Worker::begin_drain(Done done) {
     doors_.clear();
     proxy_->begin_drain(Delegate<void()>::to<&Worker::on_drained>(*this));
   });
+}
+
+void Worker::on_address_left(const std::string& host, const SocketAddress& address) {
+  shared_.log.info("an address has left its name", {{"host", host}, {"address", address.ip()}});
+}
+
+void Worker::on_address_returned(const std::string& host, const SocketAddress& address) {
+  shared_.log.info("an address has returned to its name",
+                   {{"host", host}, {"address", address.ip()}});
 }
 
 void Worker::on_drained() { on_control(std::move(drained_)); }

@@ -1,5 +1,5 @@
 // One event loop with everything that lives on it: listeners, sessions, exchanges, its side of the
-// pools, its resolver and dialer.
+// pools, its side of the resolver, its dialer.
 //
 // Owner: the Daemon. Thread: start() runs the loop on a thread of its own. The public functions are
 // called on the control thread and post to the loop what they ask for; listening sockets are handed
@@ -15,6 +15,9 @@
 
 #include "base/log.h"
 #include "event/loop.h"
+#include "net/address_observer.h"
+#include "net/dns_client.h"
+#include "net/dns_service.h"
 #include "net/egress.h"
 #include "net/listener.h"
 #include "net/net_dialer.h"
@@ -23,7 +26,6 @@
 #include "proxy/client_quota.h"
 #include "proxy/endpoint.h"
 #include "proxy/proxy.h"
-#include "server/resolver_switch.h"
 #include "telemetry/access_log.h"
 #include "telemetry/metrics.h"
 
@@ -33,6 +35,7 @@ namespace penstock {
 struct Shared {
   PoolRegistry& registry;
   AccessLog& access_log;
+  DnsService& dns;
   ClientQuota& clients;
   Log& log;
   std::string pseudonym;
@@ -44,14 +47,12 @@ struct WorkerConfig {
   std::shared_ptr<const EgressPolicy> egress;
 };
 
-class Worker {
+class Worker final : private AddressObserver {
  public:
   using Done = std::function<void()>;  // called on the control loop
 
-  // Fails when the DNS settings cannot be used.
-  static Result<std::unique_ptr<Worker>> create(std::size_t index, Loop& control,
-                                                const Shared& shared, WorkerMetrics& metrics,
-                                                const WorkerConfig& config);
+  Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMetrics& metrics,
+         const WorkerConfig& config);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();  // after stop(), or never started
@@ -77,9 +78,6 @@ class Worker {
  private:
   struct Door;  // a listener and its endpoint
 
-  Worker(Loop& control, const Shared& shared, WorkerMetrics& metrics);
-  Result<void> set_up(std::size_t index, const WorkerConfig& config);
-
   void run();
   void apply(const WorkerConfig& config);
   void update_doors(const ListenerSettings& settings);
@@ -87,6 +85,8 @@ class Worker {
   void on_drained();
   void shut_down();
   void on_control(Done done);
+  void on_address_left(const std::string& host, const SocketAddress& address) override;
+  void on_address_returned(const std::string& host, const SocketAddress& address) override;
 
   // borrowed: outlive us
   Loop& control_;
@@ -95,7 +95,7 @@ class Worker {
 
   // owned, in the order of use
   Loop loop_;
-  std::unique_ptr<ResolverSwitch> resolver_;
+  std::unique_ptr<DnsClient> resolver_;
   std::unique_ptr<NetDialer> dialer_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<AccessLogWriter> access_log_;

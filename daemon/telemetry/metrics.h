@@ -191,6 +191,8 @@ struct ProcessInfo {
   WallTime last_reload{};
   // Lines that each log has dropped: {"access", 0}.
   std::vector<std::pair<std::string, std::uint64_t>> dropped_lines;
+  // Requests for addresses, by how each ended: {"hit", 3}.
+  std::vector<std::pair<std::string, std::uint64_t>> dns_lookups{};
   ProcessStats stats;
 };
 

@@ -180,6 +180,12 @@ void render_daemon(PrometheusText& text, const ProcessInfo& process) {
   text.sample(MetricLabels(labels), std::uint64_t{1});
 }
 
+void render_dns(PrometheusText& text, const ProcessInfo& process) {
+  text.counter("penstock_dns_lookups_total",
+               "Requests for the addresses of a name, by how each ended.");
+  for (const auto& [result, count] : process.dns_lookups) text.sample({{"result", result}}, count);
+}
+
 void render_process(PrometheusText& text, const ProcessStats& stats) {
   text.counter("process_cpu_seconds_total", "User and system CPU time.");
   text.sample({}, stats.cpu_seconds);
@@ -220,6 +226,7 @@ std::string MetricsRegistry::render(const PoolGauges& pools, const ProcessInfo& 
   render_connections(text, totals.upstreams);
   render_listeners(text, totals.listeners);
   render_daemon(text, process);
+  render_dns(text, process);
   render_process(text, process.stats);
   return out;
 }

@@ -48,12 +48,13 @@ std::string decode_name(std::string_view wire) {
   return name;
 }
 
-void put_record(std::string& out, const std::string& name, int type, std::string_view data) {
+void put_record(std::string& out, const std::string& name, int type, int ttl,
+                std::string_view data) {
   out += name;
   put16(out, type);
   put16(out, 1);  // IN
-  put16(out, 0);
-  put16(out, 60);  // seconds to live
+  put16(out, ttl >> 16);
+  put16(out, ttl & 0xffff);
   put16(out, static_cast<int>(data.size()));
   out += data;
 }
@@ -73,14 +74,14 @@ int put_answers(std::string& out, const std::string& question, int type,
   int records = 0;
   std::string owner = question;
   if (!zone.cname.empty()) {
-    put_record(out, owner, kTypeCname, encode_name(zone.cname));
+    put_record(out, owner, kTypeCname, zone.ttl, encode_name(zone.cname));
     owner = encode_name(zone.cname);
     ++records;
   }
   for (const std::string& ip : zone.addresses) {
     const SocketAddress address = *SocketAddress::from_ip(ip, 0);
     if ((address.family() == AF_INET) != (type == kTypeA)) continue;
-    put_record(out, owner, type, address_data(address));
+    put_record(out, owner, type, zone.ttl, address_data(address));
     ++records;
   }
   return records;
@@ -177,6 +178,7 @@ std::string FakeDns::answer(std::string_view query, bool by_tcp) {
 
   const auto found = zones_.find(name);
   Zone zone = found == zones_.end() ? Zone{.rcode = 3} : found->second;
+  if (zone.silent_type == type) return "";
   if (zone.ignored > 0) {
     --found->second.ignored;
     return "";

@@ -27,6 +27,8 @@ class FakeDns {
     int ignored = 0;                       // as many queries stay without an answer
     bool garbage_first = false;            // sends nonsense before the answer
     bool truncated = false;                // UDP only says: ask again by TCP
+    int ttl = 60;                          // seconds
+    int silent_type = 0;                   // queries of this type stay without an answer
   };
 
   explicit FakeDns(Loop& loop);

@@ -103,6 +103,10 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
        "{resolve: 3.9s}\n",
        {"5:25: upstreams[0].timeouts.resolve: dns.attempts × dns.attempt_timeout is 4s, which "
         "cannot end within timeouts.resolve, 3.9s (at most timeouts.resolve)"}},
+      {"dns: {min_ttl: 10m}\n",
+       {"1:16: dns.min_ttl: min_ttl is 10m, above max_ttl, 5m (at most max_ttl)"}},
+      {"dns: {max_ttl: 500ms}\n",
+       {"1:16: dns.max_ttl: min_ttl is 1s, above max_ttl, 500ms (at most max_ttl)"}},
       {"client:\n  header_timeout: 0\nlog: {level: loud}\nupstreams:\n  - name: A\n    hosts: [x "
        "y]\n    pool: {max_idle: 5, max_connections: 4, order: lifo}\n  - name: b\n    timeouts: "
        "{totl: 5}\nlisteners: [{address: 1}]\n",

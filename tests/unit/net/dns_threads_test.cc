@@ -1,0 +1,165 @@
+// DnsService asked by several threads at a time, which cancel at random moments: every asker that
+// stays is answered once, none that left is, and the thread sanitizer has nothing to say.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "net/dns_client.h"
+#include "net/dns_thread.h"
+#include "support/fake_dns.h"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kWorkers = 4;
+constexpr int kNames = 20;
+constexpr int kRequests = 400;
+
+// A DNS server on a thread of its own.
+class DnsServerThread {
+ public:
+  DnsServerThread() : dns_(loop_) {
+    for (int i = 0; i < kNames; ++i) {
+      FakeDns::Zone& zone = dns_["n" + std::to_string(i) + ".test"];
+      if (i % 5 != 0) zone.addresses = {"192.0.2." + std::to_string(i)};
+    }
+  }
+  ~DnsServerThread() {
+    loop_.stop();
+    thread_.join();
+  }
+  std::string address() const { return dns_.address(); }
+  void start() {
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+
+ private:
+  Loop loop_;
+  FakeDns dns_;
+  std::thread thread_;
+};
+
+// A loop that asks, cancels a third of what it asked, and stops when the rest was answered.
+class AskingWorker {
+ public:
+  AskingWorker(DnsService& service, unsigned seed)
+      : random_(seed), client_(service, loop_, loop_) {}
+
+  void run() {
+    for (int i = 0; i < kRequests; ++i) post(loop_, [this] { ask(); });
+    loop_.run();
+    requests_.clear();
+  }
+  int answered() const { return answered_; }
+
+ private:
+  struct Request final : ResolveHandler {
+    explicit Request(AskingWorker& owner) : worker(owner) {}
+    void on_resolved(const AddressList& addresses, bool complete) override {
+      EXPECT_FALSE(addresses.empty());
+      if (complete) end();
+    }
+    void on_resolve_failed(Error) override { end(); }
+    void end() {
+      EXPECT_FALSE(cancelled || ended);
+      ended = true;
+      worker.on_ended();
+    }
+    AskingWorker& worker;
+    Pending pending;
+    bool cancelled = false;
+    bool ended = false;
+  };
+
+  void ask() {
+    auto& request = *requests_.emplace_back(std::make_unique<Request>(*this));
+    auto start = client_.resolve("n" + std::to_string(random_() % kNames) + ".test", request);
+    if (auto* pending = std::get_if<Pending>(&start)) {
+      request.pending = std::move(*pending);
+    } else {
+      request.end();
+    }
+    if (random_() % 3 == 0) cancel(*requests_[random_() % requests_.size()]);
+  }
+  void cancel(Request& request) {
+    if (request.ended || request.cancelled) return;
+    request.cancelled = true;
+    request.pending.reset();
+    on_ended();
+  }
+  void on_ended() {
+    if (++answered_ == kRequests) loop_.stop();
+  }
+
+  Loop loop_;
+  std::mt19937 random_;
+  DnsClient client_;
+  std::vector<std::unique_ptr<Request>> requests_;
+  int answered_ = 0;
+};
+
+TEST(DnsThreads, AnswerEveryAskerOnceAndNoneThatLeft) {
+  DnsServerThread server;
+  server.start();
+  Log log(LogLevel::kOff);
+  DnsOptions options;
+  options.servers.servers = {server.address()};
+  options.cache = {.min_ttl = 1ms, .max_ttl = 3ms, .negative_ttl = 1ms};
+  auto dns = DnsThread::create(options, log);
+  ASSERT_TRUE(dns.has_value());
+  (*dns)->start();
+
+  std::atomic<int> answered{0};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < kWorkers; ++i) {
+    threads.emplace_back([&, i] {
+      AskingWorker worker((*dns)->service(), i);
+      worker.run();
+      answered += worker.answered();
+    });
+  }
+  for (int i = 0; i < 20; ++i) {  // what the control thread does meanwhile
+    (*dns)->service().reconfigure(options);
+    (*dns)->service().snapshot(MonotonicTime{}, 100);
+    (*dns)->service().keep_fresh("n1.test", MonotonicTime{});
+    std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answered, kWorkers * kRequests);
+  (*dns)->stop();
+}
+
+// A worker that ends while answers are on their way to it.
+TEST(DnsThreads, TheClientsThreadMayEndAtAnyMoment) {
+  DnsServerThread server;
+  server.start();
+  Log log(LogLevel::kOff);
+  DnsOptions options;
+  options.servers.servers = {server.address()};
+  auto dns = DnsThread::create(options, log);
+  ASSERT_TRUE(dns.has_value());
+  (*dns)->start();
+  struct Nobody final : ResolveHandler {
+    void on_resolved(const AddressList&, bool) override { ADD_FAILURE(); }
+    void on_resolve_failed(Error) override { ADD_FAILURE(); }
+  };
+  for (int i = 0; i < 50; ++i) {
+    Loop loop;
+    Nobody nobody;
+    DnsClient client((*dns)->service(), loop, loop);
+    const auto start = client.resolve("other" + std::to_string(i) + ".test", nobody);
+    EXPECT_TRUE(std::holds_alternative<Pending>(start));
+  }
+  (*dns)->stop();
+}
+
+}  // namespace
+}  // namespace penstock
