@@ -83,10 +83,8 @@ DnsCache::Found DnsCache::find(const std::string& host, MonotonicTime now) {
 }
 
 bool DnsCache::keep_fresh(const std::string& host, MonotonicTime now) {
-  Entry* entry = entry_of(host);
-  if (entry == nullptr) return true;
-  touch(*entry, now);
-  return state_of(*entry, now) == DnsState::kUnknown && !std::exchange(entry->refreshing, true);
+  const Found found = find(host, now);
+  return found.refresh || found.state == DnsState::kUnknown;
 }
 
 DnsState DnsCache::state_of(const Entry& entry, MonotonicTime now) const {

@@ -77,7 +77,7 @@ class DnsCache {
 
   // What is known now. Asking is using.
   Found find(const std::string& host, MonotonicTime now);
-  // As if it was asked for. True: the caller is to look it up, since nothing is known.
+  // As if it was asked for. True: the caller is to look it up.
   [[nodiscard]] bool keep_fresh(const std::string& host, MonotonicTime now);
 
   // A look-up has ended. Which addresses have left the name or returned to it.

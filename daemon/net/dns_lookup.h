@@ -4,8 +4,8 @@
 // out. AAAA with addresses may be used at once, A 50 ms later (RFC 8305 section 3): until the other
 // family has ended that is a partial answer.
 //
-// Owner: DnsService. Thread: the DNS loop's. It calls only to say that it wants advance() soon, for
-// c-ares may be on the stack then. Ends at any other time.
+// Owner: DnsService. Thread: the DNS loop's. It calls only to say that it wants advance(); where
+// c-ares is on the stack, after that, and it does not end before.
 #pragma once
 
 #include <memory>

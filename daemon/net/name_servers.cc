@@ -9,6 +9,8 @@ namespace penstock {
 
 namespace {
 
+constexpr int kDnsPort = 53;
+
 Unexpected<Error> setup_error(int status, const std::string& what) {
   return Unexpected{Error{.code = ErrorCode::kProxyInternalError,
                           .source = ErrorSource::kInternal,
@@ -70,7 +72,8 @@ class SystemSettings {
 std::string to_string(const ares_addr_port_node& server) {
   char text[INET6_ADDRSTRLEN] = {};
   ::inet_ntop(server.family, &server.addr, text, sizeof text);
-  return '[' + std::string(text) + "]:" + std::to_string(server.udp_port);
+  const int port = server.udp_port == 0 ? kDnsPort : server.udp_port;
+  return '[' + std::string(text) + "]:" + std::to_string(port);
 }
 
 }  // namespace

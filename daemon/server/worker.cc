@@ -163,12 +163,13 @@ void Worker::begin_drain(Done done) {
 }
 
 void Worker::on_address_left(const std::string& host, const SocketAddress& address) {
-  shared_.log.info("an address has left its name", {{"host", host}, {"address", address.ip()}});
+  shared_.log.write_limited(LogLevel::kInfo, "dns", "an address has left its name", loop_.now(),
+                            {{"host", host}, {"address", address.ip()}});
 }
 
 void Worker::on_address_returned(const std::string& host, const SocketAddress& address) {
-  shared_.log.info("an address has returned to its name",
-                   {{"host", host}, {"address", address.ip()}});
+  shared_.log.write_limited(LogLevel::kInfo, "dns", "an address has returned to its name",
+                            loop_.now(), {{"host", host}, {"address", address.ip()}});
 }
 
 void Worker::on_drained() { on_control(std::move(drained_)); }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -78,11 +79,9 @@ class DnsServiceTest : public testing::Test {
   static constexpr int kAaaa = 28;
 
   DnsServiceTest() {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    std::string name = std::string(test->test_suite_name()) + '.' + test->name();
-    for (char& c : name) c = c == '/' ? '_' : c;
-    folder_ = std::filesystem::path(testing::TempDir()) / ("dns-" + name);
-    std::filesystem::create_directories(folder_);
+    std::string name = testing::TempDir() + "dns-XXXXXX";
+    EXPECT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
     options_.servers.servers = {dns_.address()};
     options_.servers.resolv_conf = folder_ / "resolv.conf";
     options_.hosts_file = folder_ / "hosts";

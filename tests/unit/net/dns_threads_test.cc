@@ -2,7 +2,6 @@
 // stays is answered once, none that left is, and the thread sanitizer has nothing to say.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <memory>
 #include <random>
 #include <string>
@@ -13,6 +12,7 @@
 #include "net/dns_client.h"
 #include "net/dns_thread.h"
 #include "support/fake_dns.h"
+#include "support/loop_runner.h"
 
 namespace penstock {
 namespace {
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr int kWorkers = 4;
 constexpr int kNames = 20;
-constexpr int kRequests = 400;
+constexpr int kRequests = 2000;
 
 // A DNS server on a thread of its own.
 class DnsServerThread {
@@ -51,14 +51,15 @@ class DnsServerThread {
 class AskingWorker {
  public:
   AskingWorker(DnsService& service, unsigned seed)
-      : random_(seed), client_(service, loop_, loop_) {}
+      : random_(seed), client_(std::make_unique<DnsClient>(service, loop_, loop_)) {}
 
   void run() {
-    for (int i = 0; i < kRequests; ++i) post(loop_, [this] { ask(); });
+    post(loop_, [this] { ask(); });
     loop_.run();
     requests_.clear();
   }
   int answered() const { return answered_; }
+  void leave() { client_.reset(); }
 
  private:
   struct Request final : ResolveHandler {
@@ -81,13 +82,15 @@ class AskingWorker {
 
   void ask() {
     auto& request = *requests_.emplace_back(std::make_unique<Request>(*this));
-    auto start = client_.resolve("n" + std::to_string(random_() % kNames) + ".test", request);
+    auto start = client_->resolve("n" + std::to_string(random_() % kNames) + ".test", request);
     if (auto* pending = std::get_if<Pending>(&start)) {
       request.pending = std::move(*pending);
     } else {
       request.end();
     }
-    if (random_() % 3 == 0) cancel(*requests_[random_() % requests_.size()]);
+    if (random_() % 3 == 0)
+      cancel(*requests_[requests_.size() - 1 - random_() % 3 % requests_.size()]);
+    if (requests_.size() < kRequests) post(loop_, [this] { ask(); });
   }
   void cancel(Request& request) {
     if (request.ended || request.cancelled) return;
@@ -101,7 +104,7 @@ class AskingWorker {
 
   Loop loop_;
   std::mt19937 random_;
-  DnsClient client_;
+  std::unique_ptr<DnsClient> client_;
   std::vector<std::unique_ptr<Request>> requests_;
   int answered_ = 0;
 };
@@ -117,15 +120,13 @@ TEST(DnsThreads, AnswerEveryAskerOnceAndNoneThatLeft) {
   ASSERT_TRUE(dns.has_value());
   (*dns)->start();
 
-  std::atomic<int> answered{0};
+  // Loops are made and ended on this thread: libuv closes descriptors where the sanitizer does not
+  // see it, and takes the next one of that number for the same.
+  std::vector<std::unique_ptr<AskingWorker>> workers;
+  for (unsigned i = 0; i < kWorkers; ++i)
+    workers.push_back(std::make_unique<AskingWorker>((*dns)->service(), i));
   std::vector<std::thread> threads;
-  for (unsigned i = 0; i < kWorkers; ++i) {
-    threads.emplace_back([&, i] {
-      AskingWorker worker((*dns)->service(), i);
-      worker.run();
-      answered += worker.answered();
-    });
-  }
+  for (const auto& worker : workers) threads.emplace_back([&worker] { worker->run(); });
   for (int i = 0; i < 20; ++i) {  // what the control thread does meanwhile
     (*dns)->service().reconfigure(options);
     (*dns)->service().snapshot(MonotonicTime{}, 100);
@@ -133,12 +134,13 @@ TEST(DnsThreads, AnswerEveryAskerOnceAndNoneThatLeft) {
     std::this_thread::yield();
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(answered, kWorkers * kRequests);
+  for (const auto& worker : workers) EXPECT_EQ(worker->answered(), kRequests);
+  for (const auto& worker : workers) worker->leave();
   (*dns)->stop();
 }
 
-// A worker that ends while answers are on their way to it.
-TEST(DnsThreads, TheClientsThreadMayEndAtAnyMoment) {
+// Answers that are on their way to a client that has ended.
+TEST(DnsThreads, AClientMayEndAtAnyMoment) {
   DnsServerThread server;
   server.start();
   Log log(LogLevel::kOff);
@@ -151,14 +153,16 @@ TEST(DnsThreads, TheClientsThreadMayEndAtAnyMoment) {
     void on_resolved(const AddressList&, bool) override { ADD_FAILURE(); }
     void on_resolve_failed(Error) override { ADD_FAILURE(); }
   };
-  for (int i = 0; i < 50; ++i) {
-    Loop loop;
-    Nobody nobody;
+  Loop loop;
+  Nobody nobody;
+  for (int i = 0; i < 200; ++i) {
     DnsClient client((*dns)->service(), loop, loop);
     const auto start = client.resolve("other" + std::to_string(i) + ".test", nobody);
     EXPECT_TRUE(std::holds_alternative<Pending>(start));
+    if (i % 10 == 0) LoopRunner(loop).turn();
   }
   (*dns)->stop();
+  LoopRunner(loop).turn();
 }
 
 }  // namespace
