@@ -20,10 +20,11 @@ DnsLookup::DnsLookup(const Clock& clock, TimerWheel& timers, std::shared_ptr<Nam
       limit_(timers, Delegate<void()>::to<&DnsLookup::on_limit>(*this)),
       delay_(timers, Delegate<void()>::to<&DnsLookup::on_delay_over>(*this)) {}
 
-// The limit is a tick longer, so that a timeouts.resolve of the same length is the one that fires.
+// The limit is two ticks longer, so that a timeouts.resolve of the same length is the one that
+// fires: a deadline of another loop is up to a tick and a millisecond late.
 void DnsLookup::ask() {
   const std::string& name = names_[next_name_++];
-  limit_.arm(clock_.now() + servers_->time_limit() + TimerWheel::kTick);
+  limit_.arm(clock_.now() + servers_->time_limit() + 2 * TimerWheel::kTick);
   const auto on_end = Delegate<void()>::to<&DnsLookup::on_question_ended>(*this);
   ipv6_.emplace(servers_, name, AF_INET6, on_end);
   ipv4_.emplace(servers_, name, AF_INET, on_end);

@@ -117,9 +117,10 @@ void DnsQuestion::take(int status, const unsigned char* reply, int bytes) {
   end(QuestionState::kAddresses, "");
 }
 
+// After the last attempt's silence it is the look-up's limit that ends the question, to the tick.
 void DnsQuestion::take_failure(int status) {
   if (tries_ < servers_->tries()) return ask_next();
-  if (status == ARES_ETIMEOUT) return end(QuestionState::kTimedOut, "no name server answered");
+  if (status == ARES_ETIMEOUT) return;
   end(QuestionState::kFailed, failure_reason(status));
 }
 

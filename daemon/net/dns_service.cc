@@ -177,13 +177,18 @@ void DnsService::apply(const DnsOptions& options) {
 // Asking
 
 DnsCache::Found DnsService::find(const std::string& host, MonotonicTime now) {
+  DnsCache::Found found = read_cache(host, now);
+  if (found.state != DnsState::kUnknown) add_count(result_of(found.state));
+  return found;
+}
+
+DnsCache::Found DnsService::read_cache(const std::string& host, MonotonicTime now) {
   DnsCache::Found found;
   {
     const std::lock_guard lock(mutex_);
     found = cache_.find(host, now);
   }
   if (found.refresh) post(loop_, [this, host] { refresh(host); });
-  if (found.state != DnsState::kUnknown) add_count(result_of(found.state));
   return found;
 }
 
@@ -195,12 +200,12 @@ void DnsService::ask(const std::string& host, DnsTicketRef ticket) {
 }
 
 void DnsService::keep_fresh(const std::string& host, MonotonicTime now) {
-  bool unknown = false;
+  bool is_due = false;
   {
     const std::lock_guard lock(mutex_);
-    unknown = cache_.keep_fresh(host, now);
+    is_due = cache_.keep_fresh(host, now);
   }
-  if (unknown) post(loop_, [this, host] { refresh(host); });
+  if (is_due) post(loop_, [this, host] { refresh(host); });
 }
 
 // The answer may have come since the asker looked.
@@ -317,10 +322,7 @@ DnsOutcome DnsService::outcome_of(const std::string& host, const DnsAnswer& answ
     return {.addresses = std::make_shared<const AddressList>(answer.addresses)};
   }
   DnsCache::Found last;
-  if (!answer.negative) {
-    const std::lock_guard lock(mutex_);
-    last = cache_.find(host, clock_.now());
-  }
+  if (!answer.negative) last = read_cache(host, clock_.now());
   if (last.addresses == nullptr) {
     add_count(answer.negative ? DnsResult::kNegative : DnsResult::kError, waiters);
     return {.error = answer.error};

@@ -100,6 +100,7 @@ class DnsService {
   void check_files();
   void apply(const DnsOptions& options);
 
+  DnsCache::Found read_cache(const std::string& host, MonotonicTime now);
   void admit(const std::string& host, DnsTicketRef ticket);
   void refresh(const std::string& host);
   void look_up(const std::string& host, DnsTicketRef ticket);

@@ -75,6 +75,13 @@ def test_a_silent_server_ends_after_the_attempts_together(stack):
     assert "900ms" in response.text
 
 
+def test_a_resolve_limit_as_long_as_the_attempts_is_the_one_that_is_named(stack):
+    proxy, _ = dialling(stack, Zone(None), dns={"attempts": 2, "attempt_timeout": "200ms"}, timeouts={"resolve": "400ms"})
+    response = proxy.fetch("http://api.test/")
+    assert_failed(response, 504, "dns_timeout", "resolve", "timeouts.resolve")
+    assert_elapsed(response.seconds, 0.4)
+
+
 def test_a_change_of_address_is_followed_after_the_ttl(stack):
     zone = Zone(here(ttl=1))
     proxy, _ = dialling(stack, zone)

@@ -87,13 +87,7 @@ struct Failure {
 
 void PrintTo(const Failure& failure, std::ostream* out) { *out << failure.what; }
 
-class DnsFailureTest : public DnsServiceTest, public testing::WithParamInterface<Failure> {
- protected:
-  DnsFailureTest() {
-    options_.servers.attempt_timeout = 40ms;
-    restart();
-  }
-};
+class DnsFailureTest : public DnsServiceTest, public testing::WithParamInterface<Failure> {};
 
 TEST_P(DnsFailureTest, IsADnsErrorWithTheNameAndTheReason) {
   dns_["bad.example.test"] = GetParam().zone;
@@ -106,14 +100,12 @@ TEST_P(DnsFailureTest, IsADnsErrorWithTheNameAndTheReason) {
   EXPECT_NE(asker.error->detail.find(GetParam().reason), std::string::npos) << asker.error->detail;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Dns, DnsFailureTest,
-    testing::Values(Failure{"NoSuchName", {.rcode = 3}, "NXDOMAIN"},
-                    Failure{"NoAddress", {}, "no addresses"},
-                    Failure{"ServerFailure", {.rcode = 2}, "SERVFAIL"},
-                    Failure{"Refused", {.rcode = 5}, "REFUSED"},
-                    Failure{"OneFamilyDeniesTheName", {.rcode = 3, .silent_type = 28}, "NXDOMAIN"}),
-    [](const auto& test) { return test.param.what; });
+INSTANTIATE_TEST_SUITE_P(Dns, DnsFailureTest,
+                         testing::Values(Failure{"NoSuchName", {.rcode = 3}, "NXDOMAIN"},
+                                         Failure{"NoAddress", {}, "no addresses"},
+                                         Failure{"ServerFailure", {.rcode = 2}, "SERVFAIL"},
+                                         Failure{"Refused", {.rcode = 5}, "REFUSED"}),
+                         [](const auto& test) { return test.param.what; });
 
 class DnsAttemptsTest : public DnsServiceTest {
  protected:
@@ -158,7 +150,7 @@ TEST_F(DnsAttemptsTest, GivesEachAttemptTheSameTime) {
   Asker asker;
   const MonotonicTime start = loop_.now();
   asker.ask(*client_, "silent.example.test");
-  ASSERT_TRUE(ends(asker));
+  ASSERT_TRUE(ends_in_real_time(asker));
   EXPECT_GE(loop_.now() - start, 5 * 20ms);
   EXPECT_LT(loop_.now() - start, 31 * 20ms) << "c-ares has doubled: 1 + 2 + 4 + 8 + 16";
   EXPECT_EQ(queries("silent.example.test"), 5);
@@ -178,7 +170,7 @@ TEST_F(DnsAttemptsTest, EndsWithTheAttemptsTogetherWhateverTheServersDo) {
   clock_.advance(2h);
   runner_.turn(2);
   EXPECT_EQ(asker.ends, 0);
-  clock_.advance(2 * TimerWheel::kTick);
+  clock_.advance(3 * TimerWheel::kTick);
   ASSERT_TRUE(ends(asker));
   EXPECT_EQ(asker.error->code, ErrorCode::kDnsTimeout);
 }
@@ -189,6 +181,15 @@ TEST_F(DnsAttemptsTest, TimesOutWhenOneFamilyIsSilentAndTheOtherHasNothing) {
   asker.ask(*client_, "half.example.test");
   ASSERT_TRUE(ends_in_real_time(asker));
   EXPECT_EQ(asker.error->code, ErrorCode::kDnsTimeout);
+}
+
+TEST_F(DnsAttemptsTest, TakesTheWordOfOneFamilyThatTheNameDoesNotExist) {
+  dns_["half.example.test"] = {.rcode = 3, .silent_type = kAaaa};
+  Asker asker;
+  asker.ask(*client_, "half.example.test");
+  ASSERT_TRUE(ends_in_real_time(asker));
+  EXPECT_EQ(asker.error->code, ErrorCode::kDnsError);
+  EXPECT_TRUE(resolve("half.example.test").at_once) << "a negative answer";
 }
 
 TEST_F(DnsAttemptsTest, FailsWhenNobodyListens) {
