@@ -21,7 +21,7 @@ def proxy(shared, origin):
     return shared.penstock(shared.to(origin), shared.to(origin, "idle.test"))
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/pools"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/pools", "/dns"])
 def test_the_pages_answer_get_and_head(proxy, path):
     assert proxy.admin(path)[0] == 200
     with Client(proxy.admin_port) as client:

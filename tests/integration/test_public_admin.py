@@ -50,10 +50,10 @@ def test_the_whole_of_127_reaches_the_unspecified_address(public):
     connection.close()
 
 
-@pytest.mark.parametrize("path", ["/pools", "/pools?upstream=api", "/", "/config", "/reload"])
+@pytest.mark.parametrize("path", ["/pools", "/pools?upstream=api", "/dns", "/", "/config", "/reload"])
 def test_other_pages_do_not_exist(public, path):
     response = ask(public[1], path)
-    assert response.status == 404 and "/pools" not in response.text
+    assert response.status == 404 and "/pools" not in response.text and "/dns" not in response.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
