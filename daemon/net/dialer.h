@@ -26,6 +26,8 @@ struct DialTarget {
   std::string server_name{};         // SNI (when a name) and the name or address that is verified
   std::uint16_t authority_port = 0;  // with server_name, the key of kept TLS sessions
   std::optional<Duration> tcp_keepalive{};
+  std::optional<Duration> write_stall{};          // TCP itself does not give up before
+  std::optional<SocketAddress> source_address{};  // port 0; only addresses of its family are tried
 };
 
 // No value: no limit.

@@ -5,6 +5,8 @@
 #include <variant>
 
 #include "event/loop.h"
+#include "net/connect_stage.h"
+#include "net/dial_memory.h"
 #include "net/dial_stages.h"
 #include "net/tcp_stream.h"
 
@@ -12,21 +14,35 @@ namespace penstock {
 namespace {
 
 // One dial under way: it moves from stage to stage and is always in one of them, until it tells its
-// handler how it ended. The handler may destroy it in any call.
+// handler how it ended. The look-up may go on beside the connect stage, for the other family. The
+// handler may destroy it in any call.
+//
+// A handshake that fails ends the dial, though other addresses may be left: what goes wrong there
+// (certificate, protocol, a slow server) goes wrong on all addresses of a service, and trying each
+// would multiply timeouts.tls_handshake. The address is backed off; the next dial takes another.
 //
 // Owner: whoever called dial(). Thread: the loop's. The destructor cancels whatever is under way.
 class Dial final : public PendingOperation {
  public:
-  Dial(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
-       std::shared_ptr<const DialTarget> target, const DialLimits& limits, DialHandler& handler);
+  struct Outside {
+    Loop& loop;
+    Resolver& resolver;
+    DialMemory& memory;
+    std::shared_ptr<const EgressPolicy> egress;
+  };
+  Dial(Outside outside, std::shared_ptr<const DialTarget> target, const DialLimits& limits,
+       DialHandler& handler);
   ~Dial() override;
 
  private:
   class Start;
 
   void begin();
-  void on_resolved(Result<AddressList> result);
-  void connect(AddressList addresses);
+  void resolve();
+  void on_resolved(Result<ResolvedAddresses> result);
+  AddressList order(AddressList addresses);
+  void connect(const AddressList& ordered, bool complete);
+  void on_address_failed(const SocketAddress& address);
   void on_connected(Result<ConnectedSocket> result);
   void handshake(UniqueFd fd);
   void on_handshaken(Result<std::unique_ptr<TlsStream>> result);
@@ -36,6 +52,7 @@ class Dial final : public PendingOperation {
 
   Loop& loop_;
   Resolver& resolver_;
+  DialMemory& memory_;
   const std::shared_ptr<const EgressPolicy> egress_;
   const std::shared_ptr<const DialTarget> target_;
   const DialLimits limits_;
@@ -44,7 +61,10 @@ class Dial final : public PendingOperation {
   bool* destroyed_ = nullptr;  // on the stack of announce()
   SocketAddress address_;
   DialTimes times_;
-  std::variant<std::monostate, ResolveStage, ConnectStage, HandshakeStage> stage_;
+  bool is_name_ = false;  // of several addresses, perhaps; else there is nothing to remember
+  std::size_t turn_ = 0;  // of this dial among those to its name
+  std::optional<ResolveStage> look_up_;
+  std::variant<std::monostate, ConnectStage, HandshakeStage> stage_;
 };
 
 // Takes a new dial to a later turn, so that its handler is never called inside dial().
@@ -67,11 +87,12 @@ class Dial::Start final : public Task {
   Dial* dial_;  // null when the dial has begun or is gone
 };
 
-Dial::Dial(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
-           std::shared_ptr<const DialTarget> target, const DialLimits& limits, DialHandler& handler)
-    : loop_(loop),
-      resolver_(resolver),
-      egress_(std::move(egress)),
+Dial::Dial(Outside outside, std::shared_ptr<const DialTarget> target, const DialLimits& limits,
+           DialHandler& handler)
+    : loop_(outside.loop),
+      resolver_(outside.resolver),
+      memory_(outside.memory),
+      egress_(std::move(outside.egress)),
       target_(std::move(target)),
       limits_(limits),
       handler_(handler) {
@@ -87,39 +108,61 @@ void Dial::begin() {
   times_.started = loop_.now();
   if (!target_->unix_path.empty()) {
     const auto address = SocketAddress::from_unix_path(target_->unix_path);
-    if (address) return connect({*address});
+    if (address) return connect({*address}, true);
     return fail({.code = ErrorCode::kProxyInternalError,
                  .source = ErrorSource::kInternal,
                  .phase = Phase::kConnect,
                  .detail = "the path of the unix socket is too long: " + target_->unix_path});
   }
   if (const auto literal = SocketAddress::from_ip(target_->host, target_->port)) {
-    return connect({*literal});
+    return connect({*literal}, true);
   }
+  resolve();
+}
+
+void Dial::resolve() {
+  is_name_ = true;
+  turn_ = memory_.take_turn(target_->host);
   if (!announce(Phase::kResolve)) return;
-  stage_
-      .emplace<ResolveStage>(loop_, resolver_,
-                             ResolveStage::Completion::to<&Dial::on_resolved>(*this))
+  look_up_.emplace(loop_, resolver_, ResolveStage::Completion::to<&Dial::on_resolved>(*this))
       .start(target_->host, limits_.resolve);
 }
 
-void Dial::on_resolved(Result<AddressList> result) {
+// Once with all addresses; or with one family's, and with all while the connect stage is at work.
+void Dial::on_resolved(Result<ResolvedAddresses> result) {
   if (!result) return fail(std::move(result).error());
+  const bool complete = result->complete;
+  if (complete) look_up_.reset();
+  const AddressList ordered = order(std::move(result->addresses));
+  if (auto* stage = std::get_if<ConnectStage>(&stage_)) return stage->update(ordered, complete);
   times_.resolved = loop_.now();
-  for (SocketAddress& address : *result) address.set_port(target_->port);
-  connect(*std::move(result));
+  connect(ordered, complete);
 }
 
-void Dial::connect(AddressList addresses) {
-  assert(!addresses.empty());
+AddressList Dial::order(AddressList addresses) {
+  for (SocketAddress& address : addresses) address.set_port(target_->port);
+  const auto* stage = std::get_if<ConnectStage>(&stage_);
+  const auto tried = stage != nullptr ? stage->last_family() : std::nullopt;
+  return tried ? memory_.order_after(*tried, target_->host, addresses, turn_)
+               : memory_.order(target_->host, addresses, turn_);
+}
+
+void Dial::connect(const AddressList& ordered, bool complete) {
+  assert(!ordered.empty());
   if (!announce(Phase::kConnect)) return;
-  stage_
-      .emplace<ConnectStage>(loop_, *egress_, std::move(addresses), target_->tcp_keepalive,
-                             ConnectStage::Completion::to<&Dial::on_connected>(*this))
-      .start(limits_.connect);
+  const ConnectStage::Events events{
+      .done = Delegate<void(Result<ConnectedSocket>)>::to<&Dial::on_connected>(*this),
+      .address_failed = Delegate<void(const SocketAddress&)>::to<&Dial::on_address_failed>(*this)};
+  stage_.emplace<ConnectStage>(loop_, *egress_, *target_, events)
+      .start(ordered, complete, limits_.connect);
+}
+
+void Dial::on_address_failed(const SocketAddress& address) {
+  if (is_name_) memory_.on_failure(target_->host, address);
 }
 
 void Dial::on_connected(Result<ConnectedSocket> result) {
+  look_up_.reset();
   if (!result) return fail(std::move(result).error());
   times_.connected = loop_.now();
   address_ = result->address;
@@ -138,13 +181,17 @@ void Dial::handshake(UniqueFd fd) {
 }
 
 void Dial::on_handshaken(Result<std::unique_ptr<TlsStream>> result) {
-  if (!result) return fail(std::move(result).error());
+  if (!result) {
+    on_address_failed(address_);
+    return fail(std::move(result).error());
+  }
   times_.handshaken = loop_.now();
   const bool resumed = (*result)->resumed();
   succeed(*std::move(result), resumed);
 }
 
 void Dial::succeed(std::unique_ptr<Stream> stream, bool resumed) {
+  if (is_name_) memory_.on_success(target_->host, address_);
   stage_.emplace<std::monostate>();
   handler_.on_dialed(Dialed{
       .stream = std::move(stream), .address = address_, .times = times_, .tls_resumed = resumed});
@@ -166,8 +213,9 @@ bool Dial::announce(Phase phase) {
 
 }  // namespace
 
-NetDialer::NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress)
-    : loop_(loop), resolver_(resolver), egress_(std::move(egress)) {
+NetDialer::NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
+                     std::uint64_t seed)
+    : loop_(loop), resolver_(resolver), egress_(std::move(egress)), memory_(loop, seed) {
   assert(egress_ != nullptr);
 }
 
@@ -178,7 +226,8 @@ void NetDialer::set_egress(std::shared_ptr<const EgressPolicy> egress) {
 
 Pending NetDialer::dial(std::shared_ptr<const DialTarget> target, const DialLimits& limits,
                         DialHandler& handler) {
-  return std::make_unique<Dial>(loop_, resolver_, egress_, std::move(target), limits, handler);
+  return std::make_unique<Dial>(Dial::Outside{loop_, resolver_, memory_, egress_},
+                                std::move(target), limits, handler);
 }
 
 }  // namespace penstock

@@ -3,8 +3,10 @@
 // Owner: a Worker. Thread: its loop's. Ends after its last Pending.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
+#include "net/dial_memory.h"
 #include "net/dialer.h"
 #include "net/egress.h"
 #include "net/resolver.h"
@@ -15,8 +17,9 @@ class Loop;
 
 class NetDialer final : public Dialer {
  public:
-  // `loop` and `resolver` outlive it. `egress` is never null.
-  NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress);
+  // `loop` and `resolver` outlive it. `egress` is never null. `seed` is for the DialMemory.
+  NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
+            std::uint64_t seed);
 
   // For dials from now on; those under way keep the policy they began with.
   void set_egress(std::shared_ptr<const EgressPolicy> egress);
@@ -28,6 +31,7 @@ class NetDialer final : public Dialer {
   Loop& loop_;
   Resolver& resolver_;
   std::shared_ptr<const EgressPolicy> egress_;
+  DialMemory memory_;
 };
 
 }  // namespace penstock

@@ -60,7 +60,7 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
     : control_(control), shared_(shared), metrics_(metrics) {
   resolver_ =
       std::make_unique<DnsClient>(shared_.dns, loop_, loop_, static_cast<AddressObserver*>(this));
-  dialer_ = std::make_unique<NetDialer>(loop_, *resolver_, config.egress);
+  dialer_ = std::make_unique<NetDialer>(loop_, *resolver_, config.egress, random_number());
   pool_ = std::make_unique<WorkerPool>(index, shared_.registry,
                                        WorkerPool::Outside{.executor = loop_,
                                                            .clock = loop_,

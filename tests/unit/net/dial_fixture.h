@@ -127,7 +127,7 @@ class NetDialerTest : public testing::Test {
   Loop loop_;
   LoopRunner runner_{loop_};
   FakeResolver resolver_;
-  NetDialer dialer_{loop_, resolver_, std::make_shared<const EgressPolicy>()};
+  NetDialer dialer_{loop_, resolver_, std::make_shared<const EgressPolicy>(), 1};
   Recorder recorder_{loop_};
 };
 

@@ -1,0 +1,183 @@
+#include "net/connect_stage.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "event/loop.h"
+
+namespace penstock {
+
+namespace {
+
+// How many addresses a message names.
+constexpr std::size_t kMostNamed = 3;
+
+// Who answers, if only to refuse, says more than silence, and silence more than a missing route.
+int telling(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kConnectionRefused:
+      return 3;
+    case ErrorCode::kConnectionTerminated:
+      return 2;
+    case ErrorCode::kConnectionTimeout:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+std::string names_of(const AddressList& addresses) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(addresses.size(), kMostNamed); ++i) {
+    text += (i == 0 ? "" : ", ") + addresses[i].to_string();
+  }
+  if (addresses.size() <= kMostNamed) return text;
+  return text + " and " + std::to_string(addresses.size() - kMostNamed) + " more";
+}
+
+}  // namespace
+
+ConnectStage::ConnectStage(Loop& loop, const EgressPolicy& egress, const DialTarget& target,
+                           Events events)
+    : loop_(loop),
+      egress_(egress),
+      target_(target),
+      events_(events),
+      deadline_(loop.timers(), Delegate<void()>::to<&ConnectStage::on_expired>(*this)),
+      delay_(loop.timers(), Delegate<void()>::to<&ConnectStage::on_delay_over>(*this)) {}
+
+void ConnectStage::start(const AddressList& ordered, bool complete, std::optional<Duration> limit) {
+  limit_ = limit;
+  update(ordered, complete);
+}
+
+// The delay goes on where an attempt is under way: late addresses wait their turn.
+void ConnectStage::update(const AddressList& ordered, bool complete) {
+  complete_ = complete;
+  set_waiting(ordered);
+  if (delay_.armed()) return;
+  advance();
+}
+
+void ConnectStage::set_waiting(const AddressList& ordered) {
+  waiting_.clear();
+  for (const SocketAddress& address : ordered) {
+    const bool tried = std::ranges::find(tried_, address) != tried_.end();
+    const bool twice = std::ranges::find(waiting_, address) != waiting_.end();
+    if (!tried && !twice) waiting_.push_back(address);
+  }
+}
+
+std::optional<int> ConnectStage::last_family() const {
+  if (tried_.empty()) return std::nullopt;
+  return tried_.back().family();
+}
+
+// Begins the next attempt; the stage has ended, or it waits for an attempt or for addresses.
+void ConnectStage::advance() {
+  while (!waiting_.empty()) {
+    const SocketAddress address = waiting_.front();
+    waiting_.pop_front();
+    if (is_eligible(address) && attempt(address)) return;
+  }
+  if (under_way_.empty() && complete_) finish(Unexpected{failure()});
+}
+
+bool ConnectStage::is_eligible(const SocketAddress& address) {
+  if (address.family() == AF_UNIX) return true;
+  const auto& source = target_.source_address;
+  if (source && source->family() != address.family()) return false;
+  auto allowed = egress_.check(address);
+  if (!allowed && !refusal_) refusal_ = std::move(allowed).error();
+  return allowed.has_value();
+}
+
+// False: it failed at once and the next one is due. True: the stage waits, or has ended.
+bool ConnectStage::attempt(const SocketAddress& address) {
+  if (tried_.empty() && limit_) deadline_.arm(loop_.now() + *limit_);
+  tried_.push_back(address);
+  auto attempt = std::make_unique<ConnectAttempt>(
+      loop_, address, ConnectAttempt::Completion::to<&ConnectStage::on_attempt_ended>(*this));
+  auto connected = attempt->start(target_);
+  if (!connected && connected.error().source == ErrorSource::kInternal) {
+    finish(Unexpected{std::move(connected).error()});
+    return true;
+  }
+  if (!connected) {
+    attempt_failed(address, std::move(connected).error());
+    return false;
+  }
+  under_way_.push_back(std::move(attempt));
+  if (*connected) {
+    win(*under_way_.back());
+  } else {
+    delay_.arm(loop_.now() + kAttemptDelay);
+  }
+  return true;
+}
+
+void ConnectStage::on_attempt_ended(ConnectAttempt& attempt, Result<void> result) {
+  if (result) return win(attempt);
+  const bool was_last_begun = under_way_.back().get() == &attempt;
+  const SocketAddress address = attempt.address();
+  std::erase_if(under_way_, [&](const Attempt& one) { return one.get() == &attempt; });
+  attempt_failed(address, std::move(result).error());
+  if (!was_last_begun) return;
+  delay_.cancel();
+  advance();
+}
+
+void ConnectStage::attempt_failed(const SocketAddress& address, Error error) {
+  if (!error_ || telling(error) >= telling(*error_)) error_ = std::move(error);
+  events_.address_failed(address);
+}
+
+// Those that began before the winner had more time than it and said nothing.
+void ConnectStage::win(ConnectAttempt& winner) {
+  for (const Attempt& slower : under_way_) {
+    if (slower.get() == &winner) break;
+    events_.address_failed(slower->address());
+  }
+  finish(ConnectedSocket{winner.take_socket(), winner.address()});
+}
+
+void ConnectStage::on_expired() {
+  for (const Attempt& silent : under_way_) events_.address_failed(silent->address());
+  finish(Unexpected{under_way_.empty() ? failure() : expiry()});
+}
+
+void ConnectStage::finish(Result<ConnectedSocket> result) {
+  deadline_.cancel();
+  delay_.cancel();
+  under_way_.clear();
+  events_.done(std::move(result));
+}
+
+Error ConnectStage::failure() const {
+  if (error_) {
+    Error error = *error_;
+    if (tried_.size() > 1) error.detail += " (tried " + names_of(tried_) + ')';
+    return error;
+  }
+  if (refusal_) {
+    Error error = *refusal_;
+    error.phase = Phase::kConnect;
+    return error;
+  }
+  // source_address left none over: resolvers and literals give at least one.
+  return {.code = ErrorCode::kDestinationIpUnroutable,
+          .phase = Phase::kConnect,
+          .detail = target_.host + " has no address of the family of source_address " +
+                    target_.source_address->ip()};
+}
+
+Error ConnectStage::expiry() const {
+  return {.code = ErrorCode::kConnectionTimeout,
+          .phase = Phase::kConnect,
+          .limit_key = "timeouts.connect",
+          .detail = "no connection to " + names_of(tried_) + " within the limit"};
+}
+
+}  // namespace penstock
