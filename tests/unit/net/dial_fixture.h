@@ -17,7 +17,7 @@
 
 namespace penstock {
 
-// Answers at once, on a later turn, or never.
+// Answers at once, on a later turn, in two parts, or never.
 class FakeResolver final : public Resolver {
  public:
   std::variant<AddressList, Pending, Error> resolve(const std::string& host,
@@ -28,6 +28,8 @@ class FakeResolver final : public Resolver {
     waiting = &handler;
     return std::make_unique<Lookup>(*this);
   }
+  // The first of two parts: what `addresses` holds now.
+  void answer_in_part() { waiting->on_resolved(AddressList(addresses), false); }
   void answer() {
     ResolveHandler* handler = std::exchange(waiting, nullptr);
     if (error) {
@@ -94,6 +96,8 @@ class Recorder final : public DialHandler {
 
 class NetDialerTest : public testing::Test {
  protected:
+  static constexpr std::uint64_t kSeed = 1;
+
   DialTarget target(const std::string& host, std::uint16_t port) {
     return {.host = host, .port = port, .server_name = "good.test", .authority_port = 443};
   }
@@ -119,6 +123,21 @@ class NetDialerTest : public testing::Test {
     return list;
   }
 
+  // A list of which this dialer's first dial of a name tries the addresses of each family in the
+  // given order (which one of them its turn begins with follows from the seed).
+  AddressList tried_in_order(std::vector<std::string> ips) {
+    const std::size_t turn = DialMemory(loop_, kSeed).take_turn("origin.test");
+    AddressList list;
+    for (const int family : {AF_INET, AF_INET6}) {
+      AddressList own = addresses(ips);
+      std::erase_if(own, [&](const SocketAddress& address) { return address.family() != family; });
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        list.push_back(own[(i + own.size() - turn % own.size()) % own.size()]);
+      }
+    }
+    return list;
+  }
+
   void forbid(const std::vector<std::string>& deny) {
     dialer_.set_egress(std::make_shared<const EgressPolicy>(deny, std::vector<std::string>{},
                                                             std::vector<SocketAddress>{}));
@@ -127,7 +146,7 @@ class NetDialerTest : public testing::Test {
   Loop loop_;
   LoopRunner runner_{loop_};
   FakeResolver resolver_;
-  NetDialer dialer_{loop_, resolver_, std::make_shared<const EgressPolicy>(), 1};
+  NetDialer dialer_{loop_, resolver_, std::make_shared<const EgressPolicy>(), kSeed};
   Recorder recorder_{loop_};
 };
 
