@@ -278,6 +278,12 @@ Parsed<std::string> check_connect_to(std::string_view text) {
   return text.starts_with(kUnixPrefix) ? check_unix_path(text) : check_origin(text);
 }
 
+Parsed<std::string> check_source_address(std::string_view text) {
+  const AddressBytes address = address_bytes(text);
+  if (address.bits == 0) return wrong(in_quotes(text) + " is no IP address");
+  return text_of(address);
+}
+
 Parsed<std::string> check_upstream_name(std::string_view text) {
   const auto is_name_char = [](char c) { return is_name_start(c) || c == '_' || c == '-'; };
   if (text.size() > kLongestName) return wrong(in_quotes(text) + " is longer than 64 characters");

@@ -28,10 +28,11 @@ Parsed<std::string> check_file_mode(std::string_view text);       // four octal 
 Parsed<std::string> check_file_owner(std::string_view text);      // user[:group]
 Parsed<std::string> check_port(std::string_view text);            // 1 to 65535
 Parsed<std::string> check_user_id(std::string_view text);
-Parsed<std::string> check_host_pattern(std::string_view text);  // exact[:port], *.suffix, *
-Parsed<std::string> check_origin(std::string_view text);        // host[:port]
-Parsed<std::string> check_server_name(std::string_view text);   // host
-Parsed<std::string> check_connect_to(std::string_view text);    // host[:port], unix:/path
+Parsed<std::string> check_host_pattern(std::string_view text);    // exact[:port], *.suffix, *
+Parsed<std::string> check_origin(std::string_view text);          // host[:port]
+Parsed<std::string> check_server_name(std::string_view text);     // host
+Parsed<std::string> check_connect_to(std::string_view text);      // host[:port], unix:/path
+Parsed<std::string> check_source_address(std::string_view text);  // literal without a port
 Parsed<std::string> check_upstream_name(std::string_view text);
 Parsed<std::string> check_log_path(std::string_view text);   // stdout or an absolute path
 Parsed<std::string> check_file_path(std::string_view text);  // any text that can be a path

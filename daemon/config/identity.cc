@@ -34,9 +34,9 @@ std::uint64_t identity_hash(const UpstreamSettings& upstream) {
   hash.add(static_cast<std::uint64_t>(policy.scheme));
   for (const std::string_view text :
        {std::string_view(upstream.origin), std::string_view(policy.connect_to),
-        std::string_view(tls.server_name), std::string_view(policy.ca_pem),
-        std::string_view(policy.extra_ca_pem), std::string_view(policy.cert_pem),
-        std::string_view(policy.key_pem)}) {
+        std::string_view(policy.source_address), std::string_view(tls.server_name),
+        std::string_view(policy.ca_pem), std::string_view(policy.extra_ca_pem),
+        std::string_view(policy.cert_pem), std::string_view(policy.key_pem)}) {
     hash.add(text);
   }
   hash.add(static_cast<std::uint64_t>(tls.min_version));

@@ -8,8 +8,8 @@
 namespace penstock {
 
 // A hash of the content that decides where and how an upstream is dialled: scheme, origin,
-// connect_to, the tls values and the bytes of their files (not the files' names). Equal before and
-// after a reload: its idle connections stay. The same in every process.
+// connect_to, source_address, the tls values and the bytes of their files (not the files' names).
+// Equal before and after a reload: its idle connections stay. The same in every process.
 std::uint64_t identity_hash(const UpstreamSettings& upstream);
 
 }  // namespace penstock

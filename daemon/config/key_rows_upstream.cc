@@ -67,6 +67,11 @@ constexpr std::array kRows = {
         {"connect_to", "off", kNewConnections,
          "Dials this instead; Host, SNI and verification stay those of the request or origin."},
         "host[:port], unix:/path, or off", "off"),
+    text<check_source_address, &Policy::source_address>(
+        {"source_address", "off", kNewConnections,
+         "The address of this machine to dial from (TCP only). Upstream addresses of the other "
+         "family are left out."},
+        "an IP address without a port, or off", "off"),
     word<&Policy::redirects>(
         {"redirects", "rewrite", kLive,
          "rewrite: a Location that leads back to the host of the request by https becomes http:// "

@@ -22,7 +22,6 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kTop, "reload"},
     LaterKey{KeyScope::kTop, "shutdown.wait_for_clients"},
     LaterKey{KeyScope::kUpstream, "routed"},
-    LaterKey{KeyScope::kPolicy, "source_address"},
     LaterKey{KeyScope::kPolicy, "protocol"},
     LaterKey{KeyScope::kPolicy, "parent_proxy"},
     LaterKey{KeyScope::kPolicy, "compression"},

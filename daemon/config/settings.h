@@ -158,6 +158,7 @@ struct RequestPolicy {
 struct UpstreamPolicy : RequestPolicy {
   SchemeMode scheme = SchemeMode::kHttps;  // the loader makes it kAuto for "*", unless it is set
   std::string connect_to;                  // host[:port] or unix:/path; "" is off
+  std::string source_address;              // an IP literal; "" is off
   RedirectMode redirects = RedirectMode::kRewrite;
   CookieMode cookies = CookieMode::kPass;
   bool via = true;

@@ -56,7 +56,7 @@ int whole_seconds(Duration time) {
 // and the kernel would repeat it for a quarter of an hour: TCP_USER_TIMEOUT ends that after the
 // same time (it also replaces the count of probes). But it counts a closed window too, whose peer
 // is alive and only slow, and that is what timeouts.write_stall is about: it must fire first, and
-// where it is off nothing may.
+// where it is off nothing may. (A tunnel takes it off again: Stream::allow_stalls().)
 void set_keepalive(int fd, Duration interval, std::optional<Duration> write_stall) {
   const int seconds = whole_seconds(interval);
   set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);

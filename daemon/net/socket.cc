@@ -68,6 +68,11 @@ void WatchedSocket::acknowledge_now() {
   ::setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
+void WatchedSocket::allow_stalls() {
+  const int off = 0;
+  ::setsockopt(fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &off, sizeof off);
+}
+
 void WatchedSocket::shutdown_write() { ::shutdown(fd(), SHUT_WR); }
 
 void WatchedSocket::abort() {

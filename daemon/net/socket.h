@@ -54,6 +54,8 @@ class WatchedSocket {
 
   // TCP_QUICKACK: what has come is acknowledged at once.
   void acknowledge_now();
+  // No TCP_USER_TIMEOUT.
+  void allow_stalls();
   // FIN after what was sent.
   void shutdown_write();
   // Makes the close a reset (SO_LINGER 0).

@@ -71,6 +71,10 @@ class Stream {
   // algorithm against delayed acknowledgements costs it 40 ms). A hint, one system call.
   virtual void acknowledge_now() {}
 
+  // For tunnels: the peer may take nothing for as long as it likes. Otherwise the kernel gives a
+  // dialled connection up some time after timeouts.write_stall.
+  virtual void allow_stalls() {}
+
   // At rest it is idle, and the thread of another loop may take it by move_to(): an event asks the
   // gate before anything of the stream is touched, and whoever calls rest() touches nothing of it
   // afterwards. wake(): the same thread uses it again.

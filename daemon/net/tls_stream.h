@@ -51,6 +51,7 @@ class TlsStream final : public Stream, private StreamHandler {
   void wake() override { socket_.wake(); }
   bool move_to(Loop& loop) override;
   void shutdown_write() override;
+  void allow_stalls() override { socket_.allow_stalls(); }
   void abort() override;
   Error last_error() const override;
 

@@ -18,7 +18,7 @@ namespace penstock {
 
 struct Flavor {
   // Hash of everything in the upstream's settings that decides what a connection is (scheme,
-  // origin, connect_to, TLS values and the bytes of their files).
+  // origin, connect_to, source_address, TLS values and the bytes of their files).
   std::uint64_t identity = 0;
   bool tls = true;
   std::shared_ptr<const DialTarget> target;

@@ -24,6 +24,8 @@ std::shared_ptr<const DialTarget> make_target(const AcquireRequest& request) {
     target->authority_port = request.choice.port;
   }
   target->tcp_keepalive = request.policy.pool.tcp_keepalive;
+  target->write_stall = request.policy.timeouts.write_stall;
+  target->source_address = SocketAddress::from_ip(request.policy.source_address, 0);
   return target;
 }
 

@@ -32,6 +32,7 @@ Tunnel::~Tunnel() {
 std::optional<TunnelEnd> Tunnel::start() {
   for (Direction* direction : {&upwards_, &downwards_})
     direction->from.resume_read(PauseReason::kBackpressure);
+  upwards_.to.allow_stalls();
   upwards_.from.set_handler(&client_side_);
   downwards_.from.set_handler(&upstream_side_);
   touch();

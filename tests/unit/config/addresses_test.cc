@@ -93,6 +93,14 @@ TEST(ConnectTo, TakesHostsAndSockets) {
   EXPECT_FALSE(check_connect_to("unix:/" + std::string(107, 'x'))) << "108 bytes with the NUL";
 }
 
+TEST(SourceAddress, IsABareAddress) {
+  expect_forms(check_source_address, {{"192.0.2.7", "192.0.2.7"}, {"fd00:0::7", "fd00::7"}});
+  for (const std::string_view text :
+       {"", "localhost", "192.0.2.7:80", "[fd00::7]", "192.0.2.0/24", "192.0.2", "auto"}) {
+    EXPECT_FALSE(check_source_address(text)) << text;
+  }
+}
+
 TEST(UpstreamNames, AreLowerCaseWords) {
   expect_forms(check_upstream_name, {{"a", "a"}, {"0-a_b", "0-a_b"}});
   EXPECT_TRUE(check_upstream_name(std::string(64, 'a')));

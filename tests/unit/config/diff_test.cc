@@ -118,6 +118,7 @@ TEST(Identity, ChangesWithWhatIsDialledAndHow) {
       [](auto& u) { u.policy.scheme = SchemeMode::kSame; },
       [](auto& u) { u.origin = "x"; },
       [](auto& u) { u.policy.connect_to = "x"; },
+      [](auto& u) { u.policy.source_address = "x"; },
       [](auto& u) { u.policy.tls.server_name = "x"; },
       [](auto& u) { u.policy.tls.min_version = 13; },
       [](auto& u) { u.policy.tls.verify = false; },

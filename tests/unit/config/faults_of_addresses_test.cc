@@ -137,6 +137,13 @@ TEST(Faults, OfAddressesSayWhatIsWrongWithThem) {
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n    connect_to: 127.0.0.1:70000\n",
        {"4:17: upstreams[0].connect_to: \"127.0.0.1:70000\" is no host[:port]: the port is not a "
         "number from 1 to 65535 (host[:port], unix:/path, or off)"}},
+      {"upstreams:\n  - name: a\n    hosts: [a.example]\n    source_address: eth0\n",
+       {"4:21: upstreams[0].source_address: \"eth0\" is no IP address (an IP address without a "
+        "port, "
+        "or off)"}},
+      {"defaults: {source_address: '10.0.0.1:80'}\n",
+       {"1:28: defaults.source_address: \"10.0.0.1:80\" is no IP address (an IP address without a "
+        "port, or off)"}},
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n    tls: {server_name: a.example:443}\n",
        {"4:24: upstreams[0].tls.server_name: \"a.example:443\" has a port, which is no part of a "
         "name (a host without a port, or auto)"}},

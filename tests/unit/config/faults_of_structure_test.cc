@@ -18,8 +18,6 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
        {"1:12: shutdown.wait_for_clients: not supported in this version"}},
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n    routed: false\n",
        {"4:5: upstreams[0].routed: not supported in this version"}},
-      {"defaults:\n  source_address: off\n",
-       {"2:3: defaults.source_address: not supported in this version"}},
       {"defaults:\n  protocol: h2\n", {"2:3: defaults.protocol: not supported in this version"}},
       {"defaults:\n  compression: gzip\n",
        {"2:3: defaults.compression: not supported in this version"}},
@@ -53,7 +51,7 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
       {"max_idle: 5\n", {"1:1: max_idle: unknown key; did you mean defaults.pool.max_idle?"}},
       {"scheme: http\n", {"1:1: scheme: unknown key; did you mean defaults.scheme?"}},
       {"defaults:\n  name: x\n",
-       {"2:3: defaults.name: unknown key (scheme, connect_to, redirects, cookies, via, pool, "
+       {"2:3: defaults.name: unknown key (scheme, connect_to, source_address, redirects, cookies, via, pool, "
         "timeouts, "
         "retry, drain, max_response_header_size, tls)"}},
       {"listeners: [{adress: 127.0.0.1:1}]\n",

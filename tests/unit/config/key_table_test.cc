@@ -69,6 +69,7 @@ std::string other_value(const KeyRow& row) {
     case ValueType::kList:
       break;
   }
+  if (row.path == "source_address") return "127.0.0.1";
   if (row.path.find("address") != std::string_view::npos) return "127.0.0.1:7";
   if (row.path == "mode") return "0640";
   if (row.path == "allow_uids") return "33";

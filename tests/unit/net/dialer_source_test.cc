@@ -97,6 +97,8 @@ TEST_F(DialerSourceTest, GivesAVanishedPeerUpButNeverBeforeWriteStall) {
     recorder_.ends = 0;
     ASSERT_TRUE(dial(to).dialed);
     EXPECT_EQ(socket_option(dialed_fd(), IPPROTO_TCP, TCP_USER_TIMEOUT), c.user_timeout_ms);
+    recorder_.dialed->stream->allow_stalls();
+    EXPECT_EQ(socket_option(dialed_fd(), IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
     if (!c.keepalive) continue;
     EXPECT_EQ(socket_option(dialed_fd(), IPPROTO_TCP, TCP_KEEPCNT), 3);
   }

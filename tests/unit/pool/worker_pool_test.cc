@@ -73,13 +73,17 @@ TEST_F(WorkerPoolTest, DialsTheDestinationUnderTheUpstreamsLimits) {
   upstream_.policy.timeouts.resolve = seconds(1);
   upstream_.policy.timeouts.connect = seconds(2);
   upstream_.policy.timeouts.tls_handshake.reset();
+  upstream_.policy.timeouts.write_stall = seconds(8);
   upstream_.policy.pool.tcp_keepalive = seconds(9);
+  upstream_.policy.source_address = "192.0.2.7";
   acquire();
   EXPECT_EQ(dialer().target().host, "api.test");
   EXPECT_EQ(dialer().target().port, 443);
   EXPECT_EQ(dialer().target().server_name, "api.test");
   EXPECT_EQ(dialer().target().authority_port, 443);
+  EXPECT_EQ(dialer().target().write_stall, seconds(8));
   EXPECT_EQ(dialer().target().tcp_keepalive, seconds(9));
+  EXPECT_EQ(dialer().target().source_address, SocketAddress::from_ip("192.0.2.7", 0));
   EXPECT_EQ(dialer().limits().resolve, seconds(1));
   EXPECT_EQ(dialer().limits().connect, seconds(2));
   EXPECT_FALSE(dialer().limits().tls_handshake);
