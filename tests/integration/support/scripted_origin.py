@@ -95,9 +95,10 @@ class Connection:
 
 
 class ScriptedOrigin:
-    """Listens on 127.0.0.1; `context` makes it speak TLS. Threads end with stop()."""
+    """Listens on `address`; `context` makes it speak TLS. Threads end with stop()."""
 
-    def __init__(self, serve, context=None, before_handshake=None, receive_buffer=None):
+    def __init__(self, serve, context=None, before_handshake=None, receive_buffer=None,
+                 address="127.0.0.1", port=0):
         self._serve = serve
         self._context = context
         self._before_handshake = before_handshake
@@ -111,10 +112,10 @@ class ScriptedOrigin:
         self.busy_peak = 0    # most requests in progress at once
         self.faults = []      # malformed bytes from the proxy
         self._lock = threading.Lock()
-        self._listener = socket.socket()
+        self._listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         if receive_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.bind((address, port))
         self._listener.listen(512)
         self.port = self._listener.getsockname()[1]
         self._socks = set()

@@ -18,6 +18,10 @@ class Stack:
     def close(self):
         self._ends.close()
 
+    def at_end(self, call):
+        """Calls it when the test is over, after what was made later has ended."""
+        self._ends.callback(call)
+
     def _folder(self, kind):
         self._count += 1
         return self.folder / f"{kind}{self._count}"
