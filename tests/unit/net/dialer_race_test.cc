@@ -176,20 +176,21 @@ TEST_F(DialerRaceTest, ConnectsWithoutTheLateFamily) {
   start_in_part(sites, {"127.0.0.2"});
   ASSERT_TRUE(over_within(kSlack));
   EXPECT_EQ(winner(), "127.0.0.2");
-  EXPECT_EQ(resolver_.waiting, nullptr) << "the rest of the look-up is of no use";
 }
 
 TEST_F(DialerRaceTest, WaitsForTheLateFamilyWhenTheFirstHasFailed) {
   const DialSites sites({{"127.0.0.2", kRefuses}, {"::1", kAnswers}});
   for (const bool there_is_more : {true, false}) {
     recorder_.ends = 0;
+    recorder_.dialed.reset();
     start_in_part(sites, {"127.0.0.2"});
     EXPECT_FALSE(over_within(50ms));
     there_is_more ? answer_rest({"127.0.0.2", "::1"}) : answer_rest({"127.0.0.2"});
     ASSERT_TRUE(over_within(kSlack));
     EXPECT_EQ(winner(), there_is_more ? "::1" : "none");
     EXPECT_EQ(recorder_.code(), there_is_more ? "none" : "connection_refused");
-    recorder_.dialed.reset();
+    if (there_is_more) continue;
+    EXPECT_THAT(recorder_.error->detail, Not(HasSubstr("tried"))) << "the one address, once";
   }
 }
 
@@ -274,23 +275,40 @@ TEST_F(DialerRaceTest, SpreadsOverTheAddressesOfAName) {
   for (const std::string& ip : ips) EXPECT_EQ(dials[ip], 100) << ip;
 }
 
-TEST_F(DialerRaceTest, TakesAnotherAddressAfterAFailedHandshakeInTheNextDialOnly) {
+TEST_F(DialerRaceTest, RemembersAnAddressOnWhichTheLimitCameFirst) {
+  const DialSites sites({{"127.0.0.2", kSilent}, {"127.0.0.3", kAnswers}});
+  resolver_.addresses = tried_in_order({"127.0.0.2", "127.0.0.3"});
+  EXPECT_EQ(dial_name(sites, {.connect = 40ms}).code(), "connection_timeout");
+  for (int i = 0; i < 4; ++i) {
+    dial_name(sites, {.connect = kSlack});
+    EXPECT_EQ(winner(), "127.0.0.3") << i;
+  }
+}
+
+TEST_F(DialerRaceTest, RemembersAFailedHandshakeButEndsWithIt) {
   const DialSites sites({{"127.0.0.2", kAnswers}, {"127.0.0.3", kAnswers}});
-  resolver_.addresses = addresses({"127.0.0.2", "127.0.0.3"});
+  resolver_.addresses = tried_in_order({"127.0.0.2", "127.0.0.3"});
   DialTarget to = target(kName, sites.port());
   to.tls = make_context("", unverified());
-  std::map<std::string, int> connected;
-  for (int i = 0; i < 2; ++i) {
-    recorder_.ends = 0;
-    dial(to, {.tls_handshake = 40ms});
-    EXPECT_EQ(recorder_.error->limit_key, "timeouts.tls_handshake");
-    for (const std::string ip : {"127.0.0.2", "127.0.0.3"}) {
-      UniqueFd peer(::accept4(sites.fd(ip), nullptr, nullptr, SOCK_CLOEXEC));
-      connected[ip] += static_cast<bool>(peer);
-    }
+  dial(to, {.tls_handshake = 40ms});
+  EXPECT_EQ(recorder_.error->limit_key, "timeouts.tls_handshake");
+  for (int i = 0; i < 4; ++i) {
+    dial_name(sites);
+    EXPECT_EQ(winner(), "127.0.0.3") << i;
   }
-  EXPECT_EQ(connected["127.0.0.2"], 1);
-  EXPECT_EQ(connected["127.0.0.3"], 1);
+}
+
+TEST_F(DialerRaceTest, LetsTheLookUpGoOnceItIsConnected) {
+  const DialSites sites({{"127.0.0.2", kAnswers}});
+  resolver_.at_once = false;
+  DialTarget to = target(kName, sites.port());
+  to.tls = make_context("", unverified());
+  start(to);
+  ASSERT_TRUE(runner_.until([&] { return resolver_.waiting != nullptr; }));
+  resolver_.addresses = addresses({"127.0.0.2"});
+  resolver_.answer_in_part();
+  ASSERT_TRUE(runner_.until([&] { return recorder_.phases.back() == Phase::kTlsHandshake; }));
+  EXPECT_EQ(resolver_.waiting, nullptr);
 }
 
 }  // namespace
