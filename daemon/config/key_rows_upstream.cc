@@ -104,9 +104,10 @@ constexpr std::array kRows = {
          "How long an idle connection is kept; keep it below the server's own time."}),
     value<kPool, &PoolSettings::reuse>(
         {"pool.reuse", "true", kLive, "false: a connection for each request."}),
-    value<kPool, &PoolSettings::tcp_keepalive>(
-        {"pool.tcp_keepalive", "30s", kNewConnections,
-         "Idle time and interval of TCP keep-alive probes."}),
+    value<kPool, &PoolSettings::tcp_keepalive>({"pool.tcp_keepalive", "30s", kNewConnections,
+                                                "Idle time and interval of TCP keep-alive probes; "
+                                                "after three without an answer the peer is "
+                                                "gone."}),
 
     value<kTimeouts, &TimeoutSettings::queue>(
         {"timeouts.queue", "5s", kLive, "Waiting for a connection; over it 503."}),

@@ -44,12 +44,10 @@ void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// Within what the kernel takes.
-int whole_seconds(Duration time) {
+// Of keepalive, within what the kernel takes.
+std::chrono::seconds whole_seconds(Duration time) {
   using std::chrono::seconds;
-  constexpr seconds kMost{32767};
-  const auto whole = std::clamp(std::chrono::ceil<seconds>(time), seconds(1), kMost);
-  return static_cast<int>(whole.count());
+  return std::clamp(std::chrono::ceil<seconds>(time), seconds(1), seconds(32767));
 }
 
 // Probes find a peer that vanished while nothing is under way. While something is, none are sent,
@@ -58,15 +56,18 @@ int whole_seconds(Duration time) {
 // is alive and only slow, and that is what timeouts.write_stall is about: it must fire first, and
 // where it is off nothing may. (A tunnel takes it off again: Stream::allow_stalls().)
 void set_keepalive(int fd, Duration interval, std::optional<Duration> write_stall) {
-  const int seconds = whole_seconds(interval);
+  const auto probe = whole_seconds(interval);
+  const int seconds = static_cast<int>(probe.count());
   set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes);
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   if (!write_stall) return;
-  const int until_gone = seconds * (1 + kKeepaliveProbes);
-  const int after_stall = whole_seconds(*write_stall) + seconds;
-  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, std::max(until_gone, after_stall) * 1000);
+  const Duration patience =
+      std::max<Duration>(probe * (1 + kKeepaliveProbes), *write_stall + probe);
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+  if (!std::in_range<int>(ms)) return;
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(ms));
 }
 
 void set_tcp_options(int fd, const DialTarget& target) {

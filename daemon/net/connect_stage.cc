@@ -161,11 +161,7 @@ Error ConnectStage::failure() const {
     if (tried_.size() > 1) error.detail += " (tried " + names_of(tried_) + ')';
     return error;
   }
-  if (refusal_) {
-    Error error = *refusal_;
-    error.phase = Phase::kConnect;
-    return error;
-  }
+  if (refusal_) return *refusal_;
   // source_address left none over: resolvers and literals give at least one.
   return {.code = ErrorCode::kDestinationIpUnroutable,
           .phase = Phase::kConnect,

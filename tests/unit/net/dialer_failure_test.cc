@@ -192,16 +192,6 @@ TEST_F(NetDialerFailureTest, EndsAStalledStageAtItsLimit) {
   }
 }
 
-TEST_F(NetDialerFailureTest, CountsTheConnectLimitOverAllAddresses) {
-  const FullListener full;
-  resolver_.addresses = addresses({"127.0.0.1", "127.0.0.1", "127.0.0.1"});
-  const auto before = loop_.now();
-  dial(target("origin.test", full.port()), {.connect = 60ms});
-  EXPECT_EQ(recorder_.error->limit_key, "timeouts.connect");
-  EXPECT_GE(recorder_.ended_at - before, 60ms);
-  EXPECT_LT(recorder_.ended_at - before, 160ms);
-}
-
 TEST_F(NetDialerFailureTest, EndsWhereThePeerLeavesDuringTheHandshake) {
   std::uint16_t port = 0;
   const UniqueFd listener = listen_on_loopback(&port);

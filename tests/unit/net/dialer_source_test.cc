@@ -87,8 +87,8 @@ TEST_F(DialerSourceTest, GivesAVanishedPeerUpButNeverBeforeWriteStall) {
     std::optional<Duration> keepalive, write_stall;
     int user_timeout_ms;
   } cases[] = {
-      {30s, 30s, 120000}, {30s, 10min, 630000}, {10s, 45s, 55000},
-      {1ms, 1ms, 4000},   {30s, {}, 0},         {{}, 30s, 0},
+      {30s, 30s, 120000},    {30s, 10min, 630000}, {10s, 45s, 55000}, {1ms, 1500ms, 4000},
+      {30s, 48h, 172830000}, {30s, 24h * 365, 0},  {30s, {}, 0},      {{}, 30s, 0},
   };
   for (const auto& c : cases) {
     DialTarget to = target("127.0.0.1", sites.port());
