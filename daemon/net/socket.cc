@@ -52,11 +52,11 @@ bool WatchedSocket::move_to(Loop& loop) {
   const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) {
     ::shutdown(fd(), SHUT_RDWR);  // tells the old loop, which closes it
-    fd_.release();
+    static_cast<void>(fd_.release());
     watcher_.leave();
     return false;
   }
-  fd_.release();
+  static_cast<void>(fd_.release());
   fd_.reset(duplicate);
   watcher_.move_to(loop, duplicate);
   moved_ = true;

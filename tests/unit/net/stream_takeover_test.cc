@@ -24,7 +24,9 @@
 namespace penstock {
 namespace {
 
+// libuv opens some for the whole process with its first loop.
 std::size_t open_descriptors() {
+  static const Loop first;
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     static_cast<void>(entry);
@@ -82,7 +84,6 @@ TEST(StreamTakeover, AnEventOfOneAtRestAsksTheGateFirst) {
 }
 
 TEST(StreamTakeover, TheOldLoopEndsItsHandleAndDescriptorAtTheNextEvent) {
-  const std::size_t before = open_descriptors();
   Loop old_loop;
   Loop new_loop;
   const std::size_t with_loops = open_descriptors();
@@ -108,7 +109,6 @@ TEST(StreamTakeover, TheOldLoopEndsItsHandleAndDescriptorAtTheNextEvent) {
   }
   new_runner.turn(2);
   EXPECT_EQ(open_descriptors(), with_loops);
-  EXPECT_GE(with_loops, before);
 }
 
 TEST(StreamTakeover, ItsEndEndsTheConnectionThoughTheOldLoopHoldsADescriptor) {

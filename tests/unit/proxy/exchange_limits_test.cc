@@ -323,6 +323,7 @@ TEST_F(LimitsTest, ALimitThatIsOffNeverFires) {
                 .write_stall = {},
                 .response_header = {},
                 .body_stall = {},
+                .exchange = {},
                 .total = {}};
   FakePeer& heading = connect();
   heading.send("GET ");
