@@ -73,6 +73,11 @@ constexpr std::array kRows = {
          "Serves /livez, /readyz and /metrics alone, to anybody who reaches it under any name: for "
          "probes and Prometheus on other machines."},
         "an address with a port, such as 0.0.0.0:9129, or off", "off"),
+    number<&Config::workers>(
+        {"workers", "auto", kRestart,
+         "Threads that serve requests; they share all pools. auto: as many as the process has CPUs "
+         "(of its cgroup, if that has fewer), from 1 to 4."},
+        1, 64, "auto"),
 
     number<&Config::client, &ClientSettings::max_connections>(
         {"client.max_connections", "auto", kLive,

@@ -17,7 +17,6 @@ struct LaterKey {
 
 // Keys that the configuration contract names and this version does not have.
 constexpr std::array kLaterKeys = {
-    LaterKey{KeyScope::kTop, "workers"},
     LaterKey{KeyScope::kTop, "process"},
     LaterKey{KeyScope::kTop, "reload"},
     LaterKey{KeyScope::kTop, "shutdown.wait_for_clients"},

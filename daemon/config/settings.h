@@ -189,6 +189,7 @@ struct UpstreamSettings {
 struct Config {
   std::vector<ListenerSettings> listeners;
   AdminSettings admin;
+  Count workers;  // nullopt: auto, the CPUs that the process may use, 1 to 4
   ClientSettings client;
   DnsSettings dns;
   EgressSettings egress;

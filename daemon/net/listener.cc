@@ -30,9 +30,8 @@ Unexpected<Error> listen_error(const SocketAddress& address, int sys) {
                                     std::generic_category().message(sys)}};
 }
 
-bool prepare(int fd, const SocketAddress& address, ListenOptions options) {
+bool prepare(int fd, const SocketAddress& address) {
   if (!set_flag(fd, SOL_SOCKET, SO_REUSEADDR)) return false;
-  if (options.reuse_port && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) return false;
   return address.family() != AF_INET6 || set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 }
 
@@ -65,15 +64,30 @@ bool concerns_one_connection(int sys) {
 
 }  // namespace
 
-Result<int> listen_tcp(const SocketAddress& address, ListenOptions options) {
-  UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return listen_error(address, errno);
-  if (!prepare(fd.get(), address, options) ||
-      ::bind(fd.get(), address.data(), address.length()) != 0 ||
-      ::listen(fd.get(), kListenBacklog) != 0) {
-    return listen_error(address, errno);
+Result<int> listen_tcp(const SocketAddress& address) {
+  auto sockets = listen_tcp(address, 1);
+  if (!sockets) return Unexpected{std::move(sockets).error()};
+  return sockets->front().release();
+}
+
+// The first binds without SO_REUSEPORT, which fails where anybody listens already, also a penstock
+// of the same user with such sockets of its own. With the option set then, the others may join.
+Result<std::vector<UniqueFd>> listen_tcp(const SocketAddress& address, std::size_t count) {
+  std::vector<UniqueFd> sockets;
+  SocketAddress bound = address;
+  while (sockets.size() < count) {
+    UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!fd || !prepare(fd.get(), address)) return listen_error(address, errno);
+    const bool joins = !sockets.empty();
+    const auto share = [&] { return set_flag(fd.get(), SOL_SOCKET, SO_REUSEPORT); };
+    if (joins && !share()) return listen_error(address, errno);
+    if (::bind(fd.get(), bound.data(), bound.length()) != 0) return listen_error(address, errno);
+    if (!joins && count > 1 && !share()) return listen_error(address, errno);
+    if (::listen(fd.get(), kListenBacklog) != 0) return listen_error(address, errno);
+    bound = local_address_of(fd.get());
+    sockets.push_back(std::move(fd));
   }
-  return fd.release();
+  return sockets;
 }
 
 // Linux hands TCP_NODELAY on to what is accepted: no system call per connection. It fails on unix

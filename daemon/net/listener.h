@@ -9,6 +9,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "base/delegate.h"
 #include "base/result.h"
@@ -23,14 +24,13 @@ class Loop;
 
 inline constexpr int kListenBacklog = 4096;  // cut down to net.core.somaxconn
 
-struct ListenOptions {
-  bool reuse_port = false;  // one socket per worker on the same address
-};
-
 // A bound, listening, non-blocking TCP socket; port 0 lets the kernel choose. [::] takes IPv6 only,
 // whatever the system's default is: what is configured is what is opened. An error's detail is a
 // sentence with the address, its `sys` the errno (EADDRINUSE ...).
-Result<int> listen_tcp(const SocketAddress& address, ListenOptions options = {});
+Result<int> listen_tcp(const SocketAddress& address);
+// Several on the same address, among which the kernel shares the connections. Nobody else's socket
+// may be on it, nor join them.
+Result<std::vector<UniqueFd>> listen_tcp(const SocketAddress& address, std::size_t count);
 
 class Listener {
  public:

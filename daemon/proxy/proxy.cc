@@ -48,22 +48,40 @@ void Proxy::refuse(const Endpoint& endpoint, const Peer& peer) {
 }
 
 void Proxy::accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer) {
-  if (!endpoint->filter.admits(peer)) {
-    refuse(*endpoint, peer);
-    return;
+  if (!admits(*endpoint, peer)) return;
+  if (place(*endpoint)) {
+    serve(std::move(stream), std::move(endpoint), peer);
+  } else {
+    turn_away(*stream);
   }
-  if (!outside_.clients.take()) {
-    endpoint->metrics->rejected[RejectReason::kMaxConnections].add();
-    outside_.log.write_limited(LogLevel::kWarning, endpoint->name,
+}
+
+bool Proxy::admits(const Endpoint& endpoint, const Peer& peer) {
+  const bool admitted = endpoint.filter.admits(peer);
+  if (!admitted) refuse(endpoint, peer);
+  return admitted;
+}
+
+std::optional<std::size_t> Proxy::place(const Endpoint& endpoint) {
+  const auto worker = outside_.clients.enter(outside_.worker);
+  if (!worker) {
+    endpoint.metrics->rejected[RejectReason::kMaxConnections].add();
+    outside_.log.write_limited(LogLevel::kWarning, endpoint.name,
                                "too many client connections: one was turned away", now(),
-                               {{"listener", endpoint->name}, {"key", "client.max_connections"}});
-    stream->write(kTooManyClients);
-    stream->shutdown_write();
-    // A close with unread input is a reset, which may overtake the answer.
-    std::array<char, 16 * 1024> discarded;
-    stream->read(discarded);
-    return;
+                               {{"listener", endpoint.name}, {"key", "client.max_connections"}});
   }
+  return worker;
+}
+
+void Proxy::turn_away(Stream& stream) {
+  stream.write(kTooManyClients);
+  stream.shutdown_write();
+  // A close with unread input is a reset, which may overtake the answer.
+  std::array<char, 16 * 1024> discarded;
+  stream.read(discarded);
+}
+
+void Proxy::serve(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer) {
   auto* session = new ClientSession(*this, std::move(stream), std::move(endpoint), peer);
   sessions_.push_back(*session);
   ++session_count_;
@@ -82,7 +100,7 @@ void Proxy::on_filter_changed(const Endpoint& endpoint) {
 void Proxy::session_ended(ClientSession& session) {
   session.unlink();
   --session_count_;
-  outside_.clients.give_back();
+  outside_.clients.leave(outside_.worker);
   outside_.executor.defer_delete(std::unique_ptr<DeferredDeletable>(&session));
   tell_if_empty();
 }

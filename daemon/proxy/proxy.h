@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,7 @@ namespace penstock {
 class Proxy {
  public:
   struct Outside {
+    std::size_t worker = 0;  // which one this is
     Executor& executor;
     const Clock& clock;
     TimerWheel& timers;
@@ -50,9 +52,15 @@ class Proxy {
   Proxy& operator=(const Proxy&) = delete;
   ~Proxy();
 
-  // Serves the client; or turns it away, with a 503 when there are too many, without a word when
-  // the endpoint does not admit it.
+  // Serves a client; or turns it away, with a 503 when there are too many, without a word when the
+  // endpoint does not admit it.
   void accept(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer);
+  // The steps of it, where several workers share the clients. The endpoint's own rules:
+  bool admits(const Endpoint& endpoint, const Peer& peer);
+  // Which worker is to serve a client that this one accepted; none when there are too many.
+  std::optional<std::size_t> place(const Endpoint& endpoint);
+  static void turn_away(Stream& stream);
+  void serve(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Peer& peer);
 
   // The endpoint admits others than before: clients that it does not any more are dismissed.
   void on_filter_changed(const Endpoint& endpoint);

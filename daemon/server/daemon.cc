@@ -11,6 +11,7 @@
 
 #include "config/diff.h"
 #include "server/build_info.h"
+#include "server/cpu_count.h"
 #include "server/dns_json.h"
 #include "server/pools_json.h"
 
@@ -23,8 +24,11 @@ constexpr std::size_t kMaxDnsRows = 1000;
 // Descriptors for everything that is neither a client's nor an upstream's.
 constexpr std::uint64_t kOtherDescriptors = 64;
 
-// This version runs one; everything below counts them.
-constexpr std::size_t kWorkerCount = 1;
+constexpr std::size_t kMostAutoWorkers = 4;
+
+std::size_t count_workers(const Config& config) {
+  return config.workers ? *config.workers : std::min(usable_cpus(), kMostAutoWorkers);
+}
 
 // Each request takes up to two descriptors; the soft limit is for programs that use select().
 std::uint64_t raise_descriptor_limit() {
@@ -85,8 +89,10 @@ std::string random_pseudonym() {
 Daemon::Daemon(std::string config_path, LoadResult loaded)
     : config_path_(std::move(config_path)),
       loaded_(std::move(loaded)),
+      worker_count_(count_workers(*loaded_.config)),
       log_(loaded_.config->log.level, loaded_.config->log.format),
-      registry_(kWorkerCount),
+      clients_(worker_count_),
+      registry_(worker_count_),
       service_manager_(loop_, log_,
                        {Delegate<std::string()>::to<&Daemon::status_line>(*this),
                         Delegate<void(Delegate<void()>)>::to<&Daemon::check_workers>(*this)}),
@@ -174,20 +180,20 @@ int Daemon::open_admin_server(std::unique_ptr<AdminServer>& server, AdminScope s
   const bool full = scope == AdminScope::kFull;
   const std::string& address = full ? settings.address : settings.public_address;
   if (address.empty()) return kExitOk;
-  auto fd = open_tcp(address);
-  if (fd) {
-    server = std::make_unique<AdminServer>(loop_, fd->release(), static_cast<AdminBackend&>(*this),
-                                           scope);
+  auto fds = open_tcp(address, 1);
+  if (fds) {
+    server = std::make_unique<AdminServer>(loop_, fds->front().release(),
+                                           static_cast<AdminBackend&>(*this), scope);
     return kExitOk;
   }
-  const bool busy = fd.error().exit_code == kExitAddressInUse;
+  const bool busy = fds.error().exit_code == kExitAddressInUse;
   if (busy && full && settings.address_is_default) {
     log_.warning("the default admin address is in use: there is no admin server",
                  {{"address", address}});
     return kExitOk;
   }
-  log_.error("cannot listen for the admin server", {{"error", fd.error().why}});
-  return fd.error().exit_code;
+  log_.error("cannot listen for the admin server", {{"error", fds.error().why}});
+  return fds.error().exit_code;
 }
 
 int Daemon::create_resolver() {
@@ -202,8 +208,9 @@ int Daemon::create_resolver() {
 
 void Daemon::create_workers() {
   egress_ = make_egress(*loaded_.config);
-  const Shared shared{registry_, access_log_, dns_->service(), clients_, log_, random_pseudonym()};
-  for (std::size_t i = 0; i < kWorkerCount; ++i) {
+  const Shared shared{workers_, registry_, access_log_,       dns_->service(),
+                      clients_, log_,      random_pseudonym()};
+  for (std::size_t i = 0; i < worker_count_; ++i) {
     workers_.push_back(
         std::make_unique<Worker>(i, loop_, shared, metrics_.add_worker(), worker_config()));
   }
@@ -212,8 +219,13 @@ void Daemon::create_workers() {
 
 void Daemon::hand_out_listeners(const Config& config) {
   for (ListeningSocket& socket : sockets_.all()) {
-    if (!socket.fd) continue;  // a worker has it already
-    workers_.front()->open_listener(socket.fd.release(), *find_listener(config, socket.address));
+    if (socket.fds.empty()) continue;  // the workers have them already
+    const ListenerSettings& settings = *find_listener(config, socket.address);
+    socket.fds.resize(workers_.size());  // where there is one socket, the first worker accepts
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      workers_[i]->open_listener(std::move(socket.fds[i]), socket.local, settings);
+    }
+    socket.fds.clear();
   }
 }
 
@@ -329,6 +341,13 @@ void Daemon::begin_drain() {
             {{"grace_ms", std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()}});
   service_manager_.stopping(grace);
   grace_.arm(loop_.now() + grace);
+  // A client that one worker gives to another must not arrive after that has drained.
+  clients_.stop_sharing();
+  check_workers(Delegate<void()>::to<&Daemon::drain_workers>(*this));
+}
+
+void Daemon::drain_workers() {
+  if (state_ != State::kDraining) return;
   undrained_workers_ = workers_.size();
   sockets_.clear();  // the files go before the workers close
   for (const auto& worker : workers_) worker->begin_drain([this] { on_worker_drained(); });

@@ -69,6 +69,7 @@ class Daemon final : private AdminBackend {
   // Stop.
   void on_stop_signal();
   void begin_drain();
+  void drain_workers();
   void on_worker_drained();
   void on_grace_over();
   void stop();
@@ -90,6 +91,7 @@ class Daemon final : private AdminBackend {
   std::string last_reload_error_;  // of the last reload, if that failed
   WallTime last_reload_{};
 
+  const std::size_t worker_count_;
   Log log_;
   Loop loop_;
   TrustStores trust_;
@@ -99,9 +101,9 @@ class Daemon final : private AdminBackend {
   PoolRegistry registry_;
   std::shared_ptr<const RoutingTable> table_;
   std::shared_ptr<const EgressPolicy> egress_;
-  ListeningSockets sockets_;
+  ListeningSockets sockets_{worker_count_};
   std::unique_ptr<DnsThread> dns_;  // outlives the workers
-  std::vector<std::unique_ptr<Worker>> workers_;
+  Workers workers_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<AdminServer> public_admin_;
   ServiceManager service_manager_;

@@ -63,27 +63,34 @@ Result<UnixAccess> access_of(const ListenerSettings& listener) {
   return resolve_access(mode, listener.owner);
 }
 
+std::vector<UniqueFd> one(UniqueFd fd) {
+  std::vector<UniqueFd> fds;
+  fds.push_back(std::move(fd));
+  return fds;
+}
+
 Result<List, ListenFault> open_unix(const ListenerSettings& listener) {
   const auto access = access_of(listener);
   if (!access) return unfit(listener.address, "owner: " + access.error().detail);
   auto made = listen_unix(std::string(socket_name(listener.address)), *access);
   if (!made) return Unexpected{ListenFault{made.error().detail, exit_code_of(made.error().sys)}};
   List list;
+  const SocketAddress local = bound_address(made->fd.get());
   list.push_back({.address = listener.address,
-                  .local = bound_address(made->fd.get()),
-                  .fd = std::move(made->fd),
+                  .local = local,
+                  .fds = one(std::move(made->fd)),
                   .file = std::move(made->file)});
   return list;
 }
 
 }  // namespace
 
-Result<UniqueFd, ListenFault> open_tcp(const std::string& text) {
+Result<std::vector<UniqueFd>, ListenFault> open_tcp(const std::string& text, std::size_t count) {
   const SocketAddress address = parse_address(text);
-  auto fd = listen_tcp(address);
-  if (fd) return UniqueFd(*fd);
-  const int sys = fd.error().sys;
-  std::string why = fd.error().detail;
+  auto sockets = listen_tcp(address, count);
+  if (sockets) return *std::move(sockets);
+  const int sys = sockets.error().sys;
+  std::string why = sockets.error().detail;
   if (sys == EADDRINUSE) {
     const std::string owner = port_owner(address);
     why += (owner.empty() ? "" : " by " + owner) + "; stop that, or set another address";
@@ -123,13 +130,11 @@ Result<List, ListenFault> ListeningSockets::open(const ListenerSettings& listene
     case ListenerKind::kTcp:
       break;
   }
-  auto fd = open_tcp(listener.address);
-  if (!fd) return Unexpected{std::move(fd).error()};
+  auto fds = open_tcp(listener.address, worker_count_);
+  if (!fds) return Unexpected{std::move(fds).error()};
+  const SocketAddress local = bound_address(fds->front().get());
   List list;
-  list.push_back({.address = listener.address,
-                  .local = bound_address(fd->get()),
-                  .fd = *std::move(fd),
-                  .file = {}});
+  list.push_back({.address = listener.address, .local = local, .fds = *std::move(fds), .file = {}});
   return list;
 }
 
@@ -140,7 +145,8 @@ Result<List, ListenFault> ListeningSockets::take_passed(const ListenerSettings& 
   for (UniqueFd& fd : *passed) {
     const SocketAddress local = bound_address(fd.get());
     if (auto fault = find_fault(listener, local)) return Unexpected{*std::move(fault)};
-    list.push_back({.address = listener.address, .local = local, .fd = std::move(fd), .file = {}});
+    list.push_back(
+        {.address = listener.address, .local = local, .fds = one(std::move(fd)), .file = {}});
   }
   return list;
 }

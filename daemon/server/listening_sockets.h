@@ -1,8 +1,9 @@
 // The listening sockets of the process, by the addresses that the configuration gives them: opened,
 // taken over from systemd, kept through reloads, and their files removed in the end.
 //
-// A socket's descriptor goes to a worker, which accepts from it; what else belongs to the socket
-// stays here. Removing one unlinks its file first, so the worker must close it after that.
+// A TCP address has a socket for each worker, others have one. The descriptors go to the workers,
+// which accept from them; what else belongs to the socket stays here. Removing one unlinks its file
+// first, so the worker must close it after that.
 //
 // Owner: the Daemon. Thread: the control loop's.
 #pragma once
@@ -28,8 +29,8 @@ struct ListenFault {
   int exit_code;
 };
 
-// Listens on an address with a port, as the configuration writes it.
-Result<UniqueFd, ListenFault> open_tcp(const std::string& address);
+// Listens on an address with a port, as the configuration writes it, by so many sockets.
+Result<std::vector<UniqueFd>, ListenFault> open_tcp(const std::string& address, std::size_t count);
 
 // The listener of this address; null when there is none.
 const ListenerSettings* find_listener(const Config& config, std::string_view address);
@@ -37,12 +38,14 @@ const ListenerSettings* find_listener(const Config& config, std::string_view add
 struct ListeningSocket {
   std::string address;  // as configured
   SocketAddress local;
-  UniqueFd fd;          // until a worker has it; before the file, which must end first
-  UnixSocketFile file;  // of a unix: address
+  std::vector<UniqueFd> fds;  // until the workers have them; before the file, which must end first
+  UnixSocketFile file;        // of a unix: address
 };
 
 class ListeningSockets {
  public:
+  explicit ListeningSockets(std::size_t worker_count) : worker_count_(worker_count) {}
+
   using List = std::vector<ListeningSocket>;
 
   // Opens what `next` names and is not open, for adopt(); what is dropped instead is closed. Fails
@@ -66,6 +69,7 @@ class ListeningSockets {
   Result<List, ListenFault> open(const ListenerSettings& listener) const;
   Result<List, ListenFault> take_passed(const ListenerSettings& listener) const;
 
+  const std::size_t worker_count_;
   const PassedSockets passed_;
   List open_;
 };

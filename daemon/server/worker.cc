@@ -1,32 +1,50 @@
 #include "server/worker.h"
 
+#include <algorithm>
 #include <cassert>
+#include <optional>
 #include <random>
 
 #include "net/tcp_stream.h"
 
 namespace penstock {
 
-// A listener with its endpoint, which the sessions that came by it share.
 struct Worker::Door {
-  Door(Worker& owner, int fd, const ListenerSettings& settings)
+  Door(Worker& owner, UniqueFd fd, const SocketAddress& local, const ListenerSettings& settings)
       : worker(owner),
-        listener(owner.loop_, fd, Listener::OnAccepted::to<&Door::on_accepted>(*this),
-                 Listener::OnError::to<&Door::on_accept_error>(*this)),
         endpoint(std::make_shared<Endpoint>(
             Endpoint{.settings = settings,
-                     .local = listener.local_address(),
+                     .local = local,
                      .name = settings.address,
                      .metrics = &owner.metrics_.listener(settings.address),
-                     .filter = filter_of(settings)})) {}
+                     .filter = filter_of(settings)})) {
+    if (!fd) return;
+    listener.emplace(owner.loop_, fd.release(), Listener::OnAccepted::to<&Door::on_accepted>(*this),
+                     Listener::OnError::to<&Door::on_accept_error>(*this));
+  }
 
   static ClientFilter filter_of(const ListenerSettings& settings) {
     return {settings.allow_uids, settings.allow_clients};
   }
 
-  void on_accepted(int fd, const SocketAddress& peer) {
-    worker.proxy_->accept(std::make_unique<TcpStream>(worker.loop_, fd), endpoint,
-                          identify_peer(fd, peer));
+  void on_accepted(int fd, const SocketAddress& address) {
+    UniqueFd client(fd);
+    Proxy& proxy = *worker.proxy_;
+    const Peer peer = identify_peer(fd, address);
+    if (!proxy.admits(*endpoint, peer)) return;
+    const auto place = proxy.place(*endpoint);
+    if (!place) {
+      TcpStream stream(worker.loop_, client.release());
+      Proxy::turn_away(stream);
+    } else if (*place == worker.index_) {
+      serve(std::move(client), peer);
+    } else {
+      worker.shared_.workers[*place]->take_client(std::move(client), endpoint->local, peer);
+    }
+  }
+  void serve(UniqueFd client, const Peer& peer) {
+    worker.proxy_->serve(std::make_unique<TcpStream>(worker.loop_, client.release()), endpoint,
+                         peer);
   }
   // Open connections share the endpoint.
   void update(const ListenerSettings& settings) {
@@ -40,10 +58,17 @@ struct Worker::Door {
         LogLevel::kWarning, endpoint->name, "accepting pauses: out of descriptors or memory",
         worker.loop_.now(), {{"listener", endpoint->name}, {"errno", sys}});
   }
+  // It stays for the clients that others accepted here and that are on their way.
+  void close() {
+    if (listener) listener->drain_and_close();
+    listener.reset();
+    closed = true;
+  }
 
   Worker& worker;
-  Listener listener;
-  EndpointRef endpoint;
+  const EndpointRef endpoint;
+  std::optional<Listener> listener;
+  bool closed = false;
 };
 
 namespace {
@@ -57,7 +82,7 @@ std::uint64_t random_number() {
 
 Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMetrics& metrics,
                const WorkerConfig& config)
-    : control_(control), shared_(shared), metrics_(metrics) {
+    : index_(index), control_(control), shared_(shared), metrics_(metrics) {
   resolver_ =
       std::make_unique<DnsClient>(shared_.dns, loop_, loop_, static_cast<AddressObserver*>(this));
   dialer_ = std::make_unique<NetDialer>(loop_, *resolver_, config.egress, random_number());
@@ -68,7 +93,8 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
                                                            .dialer = *dialer_,
                                                            .metrics = metrics_});
   access_log_ = std::make_unique<AccessLogWriter>(shared_.access_log, random_number());
-  proxy_ = std::make_unique<Proxy>(Proxy::Outside{.executor = loop_,
+  proxy_ = std::make_unique<Proxy>(Proxy::Outside{.worker = index,
+                                                  .executor = loop_,
                                                   .clock = loop_,
                                                   .timers = loop_.timers(),
                                                   .pool = *pool_,
@@ -115,10 +141,28 @@ void Worker::on_control(Done done) {
   post(control_, [done = std::move(done)] { done(); });
 }
 
-void Worker::open_listener(int fd, const ListenerSettings& settings) {
-  post(loop_, [this, fd, settings] {
-    doors_.emplace(settings.address, std::make_unique<Door>(*this, fd, settings));
+void Worker::open_listener(UniqueFd fd, const SocketAddress& local,
+                           const ListenerSettings& settings) {
+  post(loop_, [this, fd = std::move(fd), local, settings]() mutable {
+    std::erase_if(doors_, [](const auto& entry) { return entry.second->closed; });
+    doors_.emplace(settings.address, std::make_unique<Door>(*this, std::move(fd), local, settings));
   });
+}
+
+void Worker::take_client(UniqueFd fd, const SocketAddress& local, const Peer& peer) {
+  post(loop_,
+       [this, fd = std::move(fd), local, peer]() mutable { serve(std::move(fd), local, peer); });
+}
+
+// The listener may be gone by now, for a reload or the end.
+void Worker::serve(UniqueFd fd, const SocketAddress& local, const Peer& peer) {
+  const auto door = std::ranges::find_if(
+      doors_, [&](const auto& entry) { return entry.second->endpoint->local == local; });
+  if (door == doors_.end()) {
+    shared_.clients.leave(index_);
+  } else {
+    door->second->serve(std::move(fd), peer);
+  }
 }
 
 void Worker::update_listener(const ListenerSettings& settings) {
@@ -136,8 +180,7 @@ void Worker::close_listener(const std::string& address) {
 
 void Worker::close_doors(const std::string& address) {
   const auto [begin, end] = doors_.equal_range(address);
-  for (auto it = begin; it != end; ++it) it->second->listener.drain_and_close();
-  doors_.erase(begin, end);
+  for (auto it = begin; it != end; ++it) it->second->close();
 }
 
 void Worker::reconfigure(const WorkerConfig& config, Done done) {
@@ -156,8 +199,7 @@ void Worker::apply(const WorkerConfig& config) {
 void Worker::begin_drain(Done done) {
   post(loop_, [this, done = std::move(done)] {
     drained_ = done;
-    for (auto& [address, door] : doors_) door->listener.drain_and_close();
-    doors_.clear();
+    for (auto& [address, door] : doors_) door->close();
     proxy_->begin_drain(Delegate<void()>::to<&Worker::on_drained>(*this));
   });
 }

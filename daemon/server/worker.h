@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/log.h"
 #include "event/loop.h"
@@ -21,6 +22,7 @@
 #include "net/egress.h"
 #include "net/listener.h"
 #include "net/net_dialer.h"
+#include "net/unique_fd.h"
 #include "pool/registry.h"
 #include "pool/worker_pool.h"
 #include "proxy/client_quota.h"
@@ -31,8 +33,12 @@
 
 namespace penstock {
 
+class Worker;
+using Workers = std::vector<std::unique_ptr<Worker>>;
+
 // What a worker shares with the others; outlives them.
 struct Shared {
+  const Workers& workers;  // all of them; complete before the first starts
   PoolRegistry& registry;
   AccessLog& access_log;
   DnsService& dns;
@@ -60,11 +66,16 @@ class Worker final : private AddressObserver {
   void start();
   void stop();
 
-  // Takes the listening descriptor over and accepts from it. An address may have several.
-  void open_listener(int fd, const ListenerSettings& settings);
+  // Accepts from the listening descriptor; without one it serves the clients of this address that
+  // others accept. An address may have several sockets, each with an address of its own.
+  void open_listener(UniqueFd fd, const SocketAddress& local, const ListenerSettings& settings);
   void update_listener(const ListenerSettings& settings);
   // Accepts what is queued, then closes.
   void close_listener(const std::string& address);
+
+  // Any thread: a client that another worker has accepted at this address, and that counts as ours
+  // in the quota.
+  void take_client(UniqueFd fd, const SocketAddress& local, const Peer& peer);
 
   // Requests that come from now on are served by it; `done` once no pool holds what it excludes.
   void reconfigure(const WorkerConfig& config, Done done);
@@ -76,10 +87,11 @@ class Worker final : private AddressObserver {
   void ping(Done done);
 
  private:
-  struct Door;  // a listener and its endpoint
+  struct Door;  // an address with its listener, if this worker has one, and its endpoint
 
   void run();
   void apply(const WorkerConfig& config);
+  void serve(UniqueFd fd, const SocketAddress& local, const Peer& peer);
   void update_doors(const ListenerSettings& settings);
   void close_doors(const std::string& address);
   void on_drained();
@@ -87,6 +99,8 @@ class Worker final : private AddressObserver {
   void on_control(Done done);
   void on_address_left(const std::string& host, const SocketAddress& address) override;
   void on_address_returned(const std::string& host, const SocketAddress& address) override;
+
+  const std::size_t index_;
 
   // borrowed: outlive us
   Loop& control_;

@@ -191,13 +191,28 @@ TEST(ListenTcp, SaysThatAnAddressIsNotOurs) {
   EXPECT_EQ(fd.error().sys, EADDRNOTAVAIL);
 }
 
-TEST(ListenTcp, SharesAPortBetweenWorkersThatAskForIt) {
-  const auto first = listen_tcp(kAnyPort, {.reuse_port = true});
-  ASSERT_TRUE(first.has_value());
-  const UniqueFd owner(*first);
-  const auto second = listen_tcp(address_of(owner.get()), {.reuse_port = true});
-  ASSERT_TRUE(second.has_value()) << second.error().detail;
-  const UniqueFd other(*second);
+TEST(ListenTcp, SeveralOnOneAddressTakeConnectionsAndNobodyJoinsThem) {
+  const auto group = listen_tcp(kAnyPort, 3);
+  ASSERT_TRUE(group.has_value()) << group.error().detail;
+  ASSERT_EQ(group->size(), 3U);
+  const SocketAddress address = address_of(group->front().get());
+  for (const UniqueFd& fd : *group) EXPECT_EQ(address_of(fd.get()), address);
+  for (const std::size_t count : {1, 2}) {
+    const auto other = listen_tcp(address, count);
+    ASSERT_FALSE(other.has_value()) << "a second daemon would take half of the clients";
+    EXPECT_EQ(other.error().sys, EADDRINUSE);
+  }
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 64; ++i) clients.push_back(connect_to(address));
+  int accepted = 0;
+  int busy_sockets = 0;
+  for (const UniqueFd& fd : *group) {
+    const int before = accepted;
+    while (UniqueFd(::accept(fd.get(), nullptr, nullptr))) ++accepted;
+    busy_sockets += accepted > before ? 1 : 0;
+  }
+  EXPECT_EQ(accepted, 64);
+  EXPECT_GT(busy_sockets, 1);
 }
 
 // RFC 793's TIME-WAIT of old connections must not keep a restarted daemon from its port.
