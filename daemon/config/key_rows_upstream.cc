@@ -95,6 +95,11 @@ constexpr std::array kRows = {
          "Idle connections kept per host:port; 0 keeps none. Where it is not set, it is "
          "max_connections if that is set, else 100."},
         0, kLargestCount, "unlimited"),
+    number<kPool, &PoolSettings::max_connecting>(
+        {"pool.max_connecting", "16", kLive,
+         "Dials under way at once per host:port, so that an upstream that comes back is not "
+         "flattened; a request over it waits for one of them. At most max_connections."},
+        1, kLargestCount, "unlimited"),
     number<kPool, &PoolSettings::max_waiting>(
         {"pool.max_waiting", "1000", kLive,
          "Requests that may wait for a connection; over it 503 at once. 0: none waits."},

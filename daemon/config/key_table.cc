@@ -26,7 +26,6 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kPolicy, "compression"},
     LaterKey{KeyScope::kPolicy, "pool.min_idle"},
     LaterKey{KeyScope::kPolicy, "pool.warmup"},
-    LaterKey{KeyScope::kPolicy, "pool.max_connecting"},
     LaterKey{KeyScope::kPolicy, "pool.order"},
     LaterKey{KeyScope::kPolicy, "pool.max_lifetime"},
     LaterKey{KeyScope::kPolicy, "pool.max_requests"},

@@ -98,6 +98,8 @@ struct PoolSettings {
   // Where the file does not set it, the loader takes max_connections if that is set, else 100. It
   // is never above max_connections.
   std::uint32_t max_idle = 100;
+  // Where the file does not set it, it gives way to a smaller max_connections. Or kUnlimitedCount.
+  std::uint32_t max_connecting = 16;
   std::uint32_t max_waiting = 1000;  // or kUnlimitedCount
   Limit idle_timeout = std::chrono::seconds(55);
   bool reuse = true;

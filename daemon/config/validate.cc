@@ -55,7 +55,9 @@ class Validator {
   std::vector<std::string> item_paths(const std::string& list, std::size_t count) const;
   void check_base_url(std::size_t index);
   void check_policy(std::size_t index);
-  void check_idle(std::size_t index);
+  void check_pool(std::size_t index);
+  void check_most(std::size_t index, std::string_view key, std::string_view most_key,
+                  std::uint32_t value, std::uint32_t most);
   void check_certificate(std::size_t index);
   void check_dns(std::size_t index);
   void check_dns(const Limit& resolve, const std::string& resolve_path);
@@ -183,23 +185,36 @@ void Validator::check_base_url(std::size_t index) {
 }
 
 void Validator::check_policy(std::size_t index) {
-  check_idle(index);
+  check_pool(index);
   check_certificate(index);
   check_dns(index);
   check_rate(index);
 }
 
-void Validator::check_idle(std::size_t index) {
+void Validator::check_pool(std::size_t index) {
   const PoolSettings& pool = config_.upstreams[index].policy.pool;
-  if (pool.max_idle <= pool.max_connections) return;
-  if (refused(index, "pool.max_idle") || refused(index, "pool.max_connections")) return;
+  check_most(index, "pool.max_idle", "pool.max_connections", pool.max_idle, pool.max_connections);
+  // The default of max_connecting gives way, and so does `unlimited`.
+  if (is_set(index, "pool.max_connecting") && is_set(index, "pool.max_connections") &&
+      pool.max_connecting != kUnlimitedCount) {
+    check_most(index, "pool.max_connecting", "pool.max_connections", pool.max_connecting,
+               pool.max_connections);
+  }
+}
+
+void Validator::check_most(std::size_t index, std::string_view key, std::string_view most_key,
+                           std::uint32_t value, std::uint32_t most) {
+  if (value <= most || refused(index, key) || refused(index, most_key)) return;
   // The key that the upstream itself sets is the one to look at.
-  const bool own_idle = sources_.has(upstream_path(index, "pool.max_idle"));
-  const bool own_max = sources_.has(upstream_path(index, "pool.max_connections"));
-  const bool blame_max = own_max && !own_idle;
-  fault(policy_path(sources_, index, blame_max ? "pool.max_connections" : "pool.max_idle"),
-        "max_idle is " + std::to_string(pool.max_idle) + ", above max_connections, " +
-            std::to_string(pool.max_connections) + " (at most max_connections)");
+  const bool own_key = sources_.has(upstream_path(index, key));
+  const bool own_most = sources_.has(upstream_path(index, most_key));
+  const std::string_view blamed = own_most && !own_key ? most_key : key;
+  const auto name = [](std::string_view path) {
+    return std::string(path.substr(path.find('.') + 1));
+  };
+  fault(policy_path(sources_, index, blamed),
+        name(key) + " is " + std::to_string(value) + ", above " + name(most_key) + ", " +
+            std::to_string(most) + " (at most " + name(most_key) + ')');
 }
 
 void Validator::check_certificate(std::size_t index) {

@@ -10,6 +10,7 @@ namespace penstock {
 
 HostLimits host_limits(const PoolSettings& settings) {
   return {.max_connections = settings.max_connections,
+          .max_connecting = std::min(settings.max_connecting, settings.max_connections),
           .max_idle = std::min(settings.max_idle, settings.max_connections),
           .max_waiting = settings.max_waiting,
           .idle_timeout = settings.idle_timeout,
@@ -44,19 +45,9 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
       slot.metrics->acquires[AcquireResult::kIdle].add();
       return Lease(*connection);
     }
-    // What is idle here is of another flavor: its permit serves this request better. Above a
-    // lowered limit its end would free none.
     UpstreamConnection* spare = find_spare(slot, *flavor);
-    if (spare == nullptr && permits_ == limits_.max_connections && !slot.idle.empty()) {
-      end(slot.idle.back(), CloseReason::kEvicted, next);
-    }
-    const bool may_dial = permits_ < limits_.max_connections;
-    if (spare == nullptr && !may_dial && queued_count_ >= limits_.max_waiting) {
-      return Error{.code = ErrorCode::kConnectionLimitReached,
-                   .phase = Phase::kQueue,
-                   .limit_key = "pool.max_waiting",
-                   .detail = "all connections are busy and the queue is full"};
-    }
+    if (spare == nullptr && !may_dial(slot) && queued_count_ >= limits_.max_waiting)
+      return queue_full();
     waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler, worker.now());
     slot.queued.push_back(*waiter);
     ++slot.queued_count;
@@ -74,6 +65,15 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
   waiter->starting_ = false;
   const Phase phase = waiter->dial_ != nullptr ? waiter->dial_->dial_phase_ : Phase::kQueue;
   return Waiting{std::move(waiter), phase};
+}
+
+Error HostPool::queue_full() const {
+  const bool all_taken = permits_ >= limits_.max_connections;
+  return {.code = ErrorCode::kConnectionLimitReached,
+          .phase = Phase::kQueue,
+          .limit_key = "pool.max_waiting",
+          .detail = all_taken ? "all connections are busy and the queue is full"
+                              : "pool.max_connecting dials are under way and the queue is full"};
 }
 
 UpstreamConnection* HostPool::take_idle(Slot& slot, const Flavor& flavor) {

@@ -51,6 +51,7 @@ struct HostKey {
 
 struct HostLimits {
   std::uint32_t max_connections = 0;
+  std::uint32_t max_connecting = kUnlimitedCount;
   std::uint32_t max_idle = 0;
   std::uint32_t max_waiting = 0;
   Limit idle_timeout;
@@ -152,6 +153,7 @@ class HostPool {
   void move_to(UpstreamConnection& connection, ConnectionState state);
   Slot& slot_of(WorkerPool& worker);
   UpstreamConnection* take_idle(Slot& slot, const Flavor& flavor);
+  Error queue_full() const;
   void end(UpstreamConnection& connection, CloseReason reason, Next& next);
   static Waiter* first_waiter(Slot& slot, const UpstreamConnection& connection);
   void add_dial(WorkerPool& worker, Waiter& waiter, Next& next);
@@ -161,6 +163,7 @@ class HostPool {
   static UpstreamConnection* find_spare(Slot& slot, const Flavor& flavor);
   void find_waiter_for(UpstreamConnection& spare, Next& next);
   Slot* neediest_slot();
+  bool may_dial(Slot& slot) const;
   void use_permits(WorkerPool& own, Next& next);
   std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
   void place(UpstreamConnection& connection, Next& next);
@@ -198,6 +201,7 @@ class HostPool {
   std::uint32_t permits_ = 0;  // dialing + idle + busy + draining + tunnels + grants on their way
   std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0, draining_count_ = 0,
                 tunnel_count_ = 0;
+  std::uint32_t granted_count_ = 0;  // grants on their way
   std::uint32_t queued_count_ = 0;
   ConnectionList busy_;
   ConnectionList draining_;

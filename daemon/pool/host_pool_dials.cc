@@ -79,17 +79,31 @@ HostPool::Slot* HostPool::neediest_slot() {
   return neediest;
 }
 
-// Starts dials for queued waiters while permits are free: the own worker's here, others' by post.
+// Whether a waiter of this slot may have a dial now. What is idle beside it is of another flavor
+// and gives its permit up; above a lowered limit its end would free none.
+bool HostPool::may_dial(Slot& slot) const {
+  if (dialing_count_ + granted_count_ >= limits_.max_connecting) return false;
+  return permits_ < limits_.max_connections ||
+         (permits_ == limits_.max_connections && !slot.idle.empty());
+}
+
+// Starts dials for queued waiters while permits are free and not too many dials are under way: the
+// own worker's here, others' by post.
 void HostPool::use_permits(WorkerPool& own, Next& next) {
-  while (permits_ < limits_.max_connections) {
+  Slot& slot = slot_of(own);
+  while (may_dial(slot)) {
     Slot* neediest = neediest_slot();
     if (neediest == nullptr) return;
+    const bool full = permits_ == limits_.max_connections;
     if (neediest->worker != &own) {
+      if (full) return;
       ++permits_;
+      ++granted_count_;
       ++neediest->grants_on_their_way;
       next.grants.push_back(neediest->worker);
       continue;
     }
+    if (full) end(slot.idle.back(), CloseReason::kEvicted, next);
     add_dial(own, neediest->queued.front(), next);
   }
 }
@@ -107,6 +121,7 @@ void HostPool::on_grant(WorkerPool& worker) {
   {
     const std::lock_guard lock(mutex_);
     --slot_of(worker).grants_on_their_way;
+    --granted_count_;
     --permits_;
     use_permits(worker, next);  // for its own waiter, or another's when that one has left
   }
@@ -152,6 +167,7 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
       }
     }
     place(connection, next);
+    use_permits(connection.worker_, next);  // there is one dial less
   }
   carry_out(next);
 }

@@ -71,6 +71,13 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
       {"defaults:\n  pool: {max_connections: 5, max_idle: 6}\n",
        {"2:40: defaults.pool.max_idle: max_idle is 6, above max_connections, 5 (at most "
         "max_connections)"}},
+      {"defaults:\n  pool: {max_connections: 5, max_connecting: 6}\n",
+       {"2:46: defaults.pool.max_connecting: max_connecting is 6, above max_connections, 5 (at "
+        "most max_connections)"}},
+      {"defaults:\n  pool: {max_connecting: 20}\nupstreams:\n  - name: a\n    hosts: [a.example]\n"
+       "    pool: {max_connections: 5}\n",
+       {"6:29: upstreams[0].pool.max_connections: max_connecting is 20, above max_connections, 5 "
+        "(at most max_connections)"}},
       {"defaults:\n  pool: {max_idle: 1001}\n",
        {"2:20: defaults.pool.max_idle: max_idle is 1001, above max_connections, 1000 (at most "
         "max_connections)"}},

@@ -180,6 +180,8 @@ TEST(Faults, OfValuesNameWhatToWriteInstead) {
       {"defaults:\n  pool: {max_idle: no}\n",
        {"2:20: defaults.pool.max_idle: \"no\"; for no limit write unlimited (0 to 1000000, or "
         "unlimited)"}},
+      {"defaults:\n  pool: {max_connecting: 0}\n",
+       {"2:26: defaults.pool.max_connecting: \"0\" is too small (1 to 1000000, or unlimited)"}},
       {"defaults:\n  pool: {max_waiting: -5}\n",
        {"2:23: defaults.pool.max_waiting: \"-5\" is negative; for no limit write unlimited (0 to "
         "1000000, or unlimited)"}},

@@ -133,6 +133,17 @@ TEST(Loader, KeepsAsManyIdleAsConnectionsWhereThoseAreSet) {
   }
 }
 
+TEST(Loader, TakesAnUnlimitedOrUnwrittenMaxConnectingWithAnyMaxConnections) {
+  const auto max_connecting = [](const std::string& pool) {
+    return load("upstreams: [{name: a, hosts: [a.example], pool: " + pool + "}]\n")
+        .upstreams[0]
+        .policy.pool.max_connecting;
+  };
+  EXPECT_EQ(max_connecting("{max_connections: 3}"), 16U);
+  EXPECT_EQ(max_connecting("{max_connections: 3, max_connecting: unlimited}"), kUnlimitedCount);
+  EXPECT_EQ(max_connecting("{max_connections: 30, max_connecting: 30}"), 30U);
+}
+
 TEST(Loader, BelievesTheUrlsSchemeOnlyForCatchAlls) {
   const auto scheme = [](const std::string& defaults, const std::string& upstream) {
     return load("defaults: {" + defaults + "}\nupstreams: [{name: a, " + upstream + "}]\n")

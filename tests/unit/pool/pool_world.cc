@@ -18,6 +18,12 @@ void Client::acquire(const std::function<AcquireOutcome(AcquireHandler&)>& start
   }
 }
 
+void Client::redial(CloseReason reason) {
+  acquire([&](AcquireHandler& handler) -> AcquireOutcome {
+    return lease_.redial(reason, DialLimits{}, handler);
+  });
+}
+
 void Client::on_acquired(Lease lease) {
   EXPECT_FALSE(starting_) << "acquired before acquire() returned";
   EXPECT_TRUE(waiting()) << "acquired, but nobody waits";

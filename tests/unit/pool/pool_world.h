@@ -36,6 +36,8 @@ class Client final : public AcquireHandler, public StreamHandler {
   void cancel() { pending_.reset(); }
   void release() { lease_.release(); }
   void close(CloseReason reason = CloseReason::kError) { lease_.close(reason); }
+  // Gives the connection up as dead and waits for a new one in its place.
+  void redial(CloseReason reason = CloseReason::kError);
   void drop() { Lease(std::move(lease_)); }
 
   bool waiting() const { return pending_ != nullptr; }

@@ -8,6 +8,7 @@ namespace penstock {
 HostLimits RandomWorld::random_limits() {
   HostLimits limits;
   limits.max_connections = 1 + static_cast<std::uint32_t>(pick(6));
+  limits.max_connecting = 1 + static_cast<std::uint32_t>(pick(limits.max_connections));
   limits.max_idle = static_cast<std::uint32_t>(pick(limits.max_connections + 1));
   limits.max_waiting = static_cast<std::uint32_t>(one_in(4) ? pick(3) : 30);
   if (!one_in(3)) limits.idle_timeout = std::chrono::seconds(1 + pick(60));
@@ -16,6 +17,7 @@ HostLimits RandomWorld::random_limits() {
 }
 
 void RandomWorld::step() {
+  redials_ = 0;
   switch (pick(16)) {
     case 0:
     case 1:
@@ -91,7 +93,7 @@ void RandomWorld::on_acquired(Request& request) {
   EXPECT_FALSE(request.overtaken) << "served after a younger one";
   for (const auto& other : requests_) {
     if (!other->client.waiting() || other->worker != request.worker) continue;
-    if (!other->flavor->same_as(*request.flavor)) continue;
+    if (other->redialing || !other->flavor->same_as(*request.flavor)) continue;
     if (other->number < request.number) other->overtaken = true;
   }
   act_inside(request);
@@ -145,10 +147,19 @@ void RandomWorld::end(Request& request) {
     case 1:
       request.client.drop();
       break;
+    case 2:
+      redial(request);
+      break;
     default:
       request.client.release();
       break;
   }
+}
+
+void RandomWorld::redial(Request& request) {
+  ++redials_;
+  request.redialing = true;
+  request.client.redial();
 }
 
 void RandomWorld::finish_dial() {
@@ -262,6 +273,8 @@ void RandomWorld::check_cap(const HostSnapshot& now) {
   const std::uint32_t held = now.dialing + now.idle + now.busy;
   EXPECT_LE(held, std::max(limits_.max_connections, held_before_));
   held_before_ = held;
+  EXPECT_LE(now.dialing, std::max(limits_.max_connecting, dialing_before_) + redials_);
+  dialing_before_ = now.dialing;
   const bool trimmed = !trim_due_[0] && !trim_due_[1];
   if (trimmed) {
     EXPECT_LE(now.idle, limits_.max_idle);
@@ -271,7 +284,8 @@ void RandomWorld::check_cap(const HostSnapshot& now) {
 void RandomWorld::check_nobody_forgotten(const HostSnapshot& now) {
   const std::size_t posted = workers_[0].executor.posted() + workers_[1].executor.posted();
   if (posted > 0 || trim_due_[0] || trim_due_[1]) return;
-  if (now.dialing + now.idle + now.busy < limits_.max_connections) {
+  if (now.dialing + now.idle + now.busy < limits_.max_connections &&
+      now.dialing < limits_.max_connecting) {
     EXPECT_EQ(now.waiting, 0U) << "permits are free, but requests wait";
   }
   if (worker_count_ == 1 && flavors_.size() == 1 && !reloads_ && now.waiting > 0) {

@@ -18,6 +18,7 @@ struct Request {
   std::size_t worker = 0;
   FlavorRef flavor;
   bool overtaken = false;  // a younger one was served first
+  bool redialing = false;  // only a new connection will do: younger ones may be served first
 };
 
 class RandomWorld {
@@ -48,6 +49,7 @@ class RandomWorld {
   void cancel_one();
   void end_one();
   void end(Request& request);
+  void redial(Request& request);
   void finish_dial();
   void fail_dial();
   void disturb_idle();
@@ -76,6 +78,8 @@ class RandomWorld {
   std::uint64_t identity_ = kIdentity;
   std::array<bool, 2> trim_due_{};
   std::uint32_t held_before_ = 0;
+  std::uint32_t dialing_before_ = 0;
+  std::uint32_t redials_ = 0;  // in this step
   std::uint64_t last_number_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t served_idle_ = 0;
