@@ -79,6 +79,10 @@ class IntrusiveList {
       at_ = at_->next_;
       return *this;
     }
+    iterator& operator--() {
+      at_ = at_->prev_;
+      return *this;
+    }
     bool operator==(const iterator& other) const { return at_ == other.at_; }
 
    private:

@@ -29,6 +29,7 @@ constexpr auto kTls = &Policy::tls;
 constexpr std::array kSchemes = {"auto"sv, "https"sv, "same"sv, "http"sv};
 constexpr std::array kRedirects = {"rewrite"sv, "pass"sv};
 constexpr std::array kCookies = {"pass"sv, "strip_secure"sv};
+constexpr std::array kPoolOrders = {"lifo"sv, "fifo"sv};
 constexpr std::array kTlsVersions = {"1.2"sv, "1.3"sv};
 constexpr std::uint64_t kSmallestHead = 1024;
 
@@ -109,6 +110,17 @@ constexpr std::array kRows = {
          "How long an idle connection is kept; keep it below the server's own time."}),
     value<kPool, &PoolSettings::reuse>(
         {"pool.reuse", "true", kLive, "false: a connection for each request."}),
+    word<kPool, &PoolSettings::order>({"pool.order", "lifo", kLive,
+                                       "Which idle connection serves next. lifo: the one used "
+                                       "last, so that the surplus ages out. "
+                                       "fifo: the one idle longest, so that all are used."},
+                                      kPoolOrders),
+    value<kPool, &PoolSettings::max_lifetime>({"pool.max_lifetime", "30m", kLive,
+                                               "How old a connection may become, less up to a "
+                                               "tenth by chance; it never ends a request."}),
+    number<kPool, &PoolSettings::max_requests>(
+        {"pool.max_requests", "unlimited", kLive, "Requests that one connection serves."}, 1,
+        kLargestCount, "unlimited"),
     value<kPool, &PoolSettings::tcp_keepalive>({"pool.tcp_keepalive", "30s", kNewConnections,
                                                 "Idle time and interval of TCP keep-alive probes; "
                                                 "after three without an answer the peer is "

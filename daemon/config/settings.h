@@ -93,6 +93,9 @@ enum class RedirectMode : std::uint8_t { kRewrite, kPass };
 enum class CookieMode : std::uint8_t { kPass, kStripSecure };
 enum class SchemeMode : std::uint8_t { kAuto, kHttps, kSame, kHttp };
 
+// Which of the idle connections serves next: the one used last, or the one that has rested longest.
+enum class PoolOrder : std::uint8_t { kLifo, kFifo };
+
 struct PoolSettings {
   std::uint32_t max_connections = 1000;  // or kUnlimitedCount
   // Where the file does not set it, the loader takes max_connections if that is set, else 100. It
@@ -103,6 +106,9 @@ struct PoolSettings {
   std::uint32_t max_waiting = 1000;  // or kUnlimitedCount
   Limit idle_timeout = std::chrono::seconds(55);
   bool reuse = true;
+  PoolOrder order = PoolOrder::kLifo;
+  Limit max_lifetime = std::chrono::minutes(30);
+  std::uint32_t max_requests = kUnlimitedCount;  // of one connection
   Limit tcp_keepalive = std::chrono::seconds(30);
 };
 

@@ -14,7 +14,10 @@ HostLimits host_limits(const PoolSettings& settings) {
           .max_idle = std::min(settings.max_idle, settings.max_connections),
           .max_waiting = settings.max_waiting,
           .idle_timeout = settings.idle_timeout,
-          .reuse = settings.reuse};
+          .reuse = settings.reuse,
+          .order = settings.order,
+          .max_lifetime = settings.max_lifetime,
+          .max_requests = settings.max_requests};
 }
 
 HostPool::Sweep::Sweep(HostPool& pool, WorkerPool& owner)
@@ -76,35 +79,7 @@ Error HostPool::queue_full() const {
                               : "pool.max_connecting dials are under way and the queue is full"};
 }
 
-UpstreamConnection* HostPool::take_idle(Slot& slot, const Flavor& flavor) {
-  for (UpstreamConnection& connection : slot.idle) {
-    if (connection.flavor_->same_as(flavor)) return &connection;
-  }
-  return nullptr;
-}
-
 // Release
-
-void Lease::release() {
-  UpstreamConnection* connection = std::exchange(connection_, nullptr);
-  connection->host().release(*connection);
-}
-
-void Lease::close(CloseReason reason) {
-  UpstreamConnection* connection = std::exchange(connection_, nullptr);
-  connection->host().close(*connection, reason);
-}
-
-void Lease::begin_drain() { connection_->host().begin_drain(*connection_); }
-
-void Lease::begin_next() { connection_->host().begin_next(*connection_); }
-
-void Lease::become_tunnel() { connection_->host().become_tunnel(*connection_); }
-
-Waiting Lease::redial(CloseReason reason, const DialLimits& limits, AcquireHandler& handler) {
-  UpstreamConnection* connection = std::exchange(connection_, nullptr);
-  return connection->host().redial(*connection, reason, limits, handler);
-}
 
 void HostPool::release(UpstreamConnection& connection) {
   Next next;
@@ -169,57 +144,6 @@ Waiting HostPool::redial(UpstreamConnection& failed, CloseReason reason, const D
   return Waiting{std::move(waiter), phase};
 }
 
-// What was opened to the same address no later has likely died of the same.
-void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
-  Slot& slot = slot_of(failed.worker_);
-  for (auto it = slot.idle.begin(); it != slot.idle.end();) {
-    UpstreamConnection& idle = *it;
-    ++it;
-    if (idle.created_ <= failed.created_ && idle.address_ == failed.address_)
-      end(idle, CloseReason::kError, next);
-  }
-}
-
-// Why a connection may not serve another exchange; nothing when it may.
-std::optional<CloseReason> HostPool::unfit(const UpstreamConnection& connection) const {
-  if (connection.flavor_->identity != identity_) return CloseReason::kRetiredReload;
-  if (permits_ > limits_.max_connections) return CloseReason::kTrimmed;
-  if (!limits_.reuse && connection.requests_ > 0) return CloseReason::kMaxRequests;
-  return std::nullopt;
-}
-
-// A connection that came back or was just dialled: to a waiter, to the idle ones, or to its end.
-void HostPool::place(UpstreamConnection& connection, Next& next) {
-  std::optional<CloseReason> reason = unfit(connection);
-  const bool fresh =
-      connection.requests_ == 0;  // its dial was begun for somebody: that one is served
-  Slot& slot = slot_of(connection.worker_);
-  if (!reason || fresh) {
-    if (Waiter* waiter = first_waiter(slot, connection)) {
-      deliver(connection, *waiter, next);
-      return;
-    }
-  }
-  if (!reason && !limits_.reuse) reason = CloseReason::kMaxRequests;
-  // A waiter of another flavor or worker needs the permit.
-  if (!reason && permits_ >= limits_.max_connections && neediest_slot() != nullptr) {
-    reason = CloseReason::kEvicted;
-  }
-  if (!reason && idle_count_ >= limits_.max_idle) {
-    if (slot.idle.empty()) {
-      reason = CloseReason::kTrimmed;
-    } else {
-      end(slot.idle.back(), CloseReason::kTrimmed, next);  // the freshest are kept
-    }
-  }
-  if (reason) {
-    end(connection, *reason, next);
-  } else {
-    move_to(connection, ConnectionState::kIdle);
-  }
-  use_permits(connection.worker_, next);
-}
-
 void HostPool::deliver(UpstreamConnection& connection, Waiter& waiter, Next& next) {
   UpstreamConnection* spare = waiter.dial_;
   finish_waiting(waiter);
@@ -238,59 +162,10 @@ void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& nex
   slot_of(connection.worker_).metrics->connections_closed[reason].add();
 }
 
-// Idle connections
-
-void HostPool::on_sweep(WorkerPool& worker) {
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(worker);
-    const MonotonicTime now = worker.now();
-    while (!slot.idle.empty() && limits_.idle_timeout) {
-      UpstreamConnection& oldest = slot.idle.back();
-      const MonotonicTime expiry = oldest.idle_since_ + *limits_.idle_timeout;
-      if (expiry > now) {
-        slot.sweep->deadline.arm(expiry);
-        break;
-      }
-      end(oldest, CloseReason::kIdleTimeout, next);
-    }
-    use_permits(worker, next);
-  }
-  carry_out(next);
-}
-
 void HostPool::set_limits(const HostLimits& limits, std::uint64_t identity) {
   const std::lock_guard lock(mutex_);
   limits_ = limits;
   identity_ = identity;
-}
-
-void HostPool::trim(WorkerPool& worker) {
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(worker);
-    ConnectionList kept;
-    kept.splice_back(slot.idle);
-    while (!kept.empty()) {
-      UpstreamConnection& connection = kept.back();  // the oldest first
-      std::optional<CloseReason> reason = unfit(connection);
-      if (!reason && (idle_count_ > limits_.max_idle || !limits_.reuse))
-        reason = CloseReason::kTrimmed;
-      if (reason) {
-        end(connection, *reason, next);
-      } else {
-        connection.unlink();
-        slot.idle.push_front(connection);
-      }
-    }
-    if (!slot.idle.empty() && limits_.idle_timeout) {
-      slot.sweep->deadline.arm(slot.idle.back().idle_since_ + *limits_.idle_timeout);
-    }
-    use_permits(worker, next);
-  }
-  carry_out(next);
 }
 
 void HostPool::detach(WorkerPool& worker) {
@@ -361,17 +236,10 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
     case ConnectionState::kDialing:
       assert(false);
       break;
-    case ConnectionState::kIdle: {
+    case ConnectionState::kIdle:
       ++idle_count_;
-      Slot& slot = slot_of(connection.worker_);
-      slot.idle.push_front(connection);
-      connection.idle_since_ = connection.worker_.now();
-      connection.stream_->set_handler(&connection);
-      if (limits_.idle_timeout && !slot.sweep->deadline.armed()) {
-        slot.sweep->deadline.arm(connection.idle_since_ + *limits_.idle_timeout);
-      }
+      join_idle(connection);
       break;
-    }
     case ConnectionState::kBusy:
       ++busy_count_;
       busy_.push_back(connection);

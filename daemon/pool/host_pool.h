@@ -11,10 +11,12 @@
 //   spare     per worker, dials whose waiter was served otherwise or left: the next waiter's
 //   busy      leased to an exchange; from idle or dialing, to idle or closed
 //   draining  given up by its exchange, the response is read to its end; from busy, to idle or
-//   closed tunnels   busy ones that became a tunnel; from busy, to closed idle      per worker,
-//   last used first; watched by its worker, swept by age from the back queued    per worker,
-//   waiters without a dial, oldest first paired    per worker, waiters with a dial, oldest first;
-//   all of them older than any queued one
+//             closed
+//   tunnels   busy ones that became a tunnel; from busy, to closed
+//   idle      per worker, last used first; watched by its worker, swept when idle for too long or
+//             too old
+//   queued    per worker, waiters without a dial, oldest first
+//   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
 //
 // Owner: PoolRegistry, and each WorkerPool that caches it. Thread: any, but a slot's connections
 // and waiters are touched by their own worker only. Ends empty (asserted), after it was retired.
@@ -56,6 +58,9 @@ struct HostLimits {
   std::uint32_t max_waiting = 0;
   Limit idle_timeout;
   bool reuse = true;
+  PoolOrder order = PoolOrder::kLifo;
+  Limit max_lifetime{};
+  std::uint32_t max_requests = kUnlimitedCount;
 };
 HostLimits host_limits(const PoolSettings& settings);
 
@@ -118,7 +123,7 @@ class HostPool {
   using ConnectionList = IntrusiveList<UpstreamConnection>;
   using WaiterList = IntrusiveList<Waiter>;
 
-  // Fires when the oldest idle connection of a worker has been idle for too long.
+  // Fires when an idle connection of a worker is to end: idle for too long, or too old.
   struct Sweep {
     Sweep(HostPool& pool, WorkerPool& owner);
     void on_due() { host.on_sweep(worker); }
@@ -166,6 +171,10 @@ class HostPool {
   bool may_dial(Slot& slot) const;
   void use_permits(WorkerPool& own, Next& next);
   std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
+  MonotonicTime end_of_life(const UpstreamConnection& connection) const;
+  MonotonicTime end_of_idling(const UpstreamConnection& connection) const;
+  void join_idle(UpstreamConnection& connection);
+  void arm_sweep(Slot& slot);
   void place(UpstreamConnection& connection, Next& next);
   void deliver(UpstreamConnection& connection, Waiter& waiter, Next& next);
   void take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing);

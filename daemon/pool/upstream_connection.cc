@@ -13,7 +13,8 @@ UpstreamConnection::UpstreamConnection(HostPool& host, WorkerPool& worker, Flavo
       flavor_(std::move(flavor)),
       dial_limits_(limits),
       id_(worker.next_connection_id()),
-      created_(worker.now()) {
+      created_(worker.now()),
+      lifetime_share_(worker.draw_lifetime_share()) {
   const DialTarget& target = *flavor_->target;
   const bool nothing_to_resolve =
       !target.unix_path.empty() || SocketAddress::from_ip(target.host, target.port).has_value();

@@ -69,6 +69,7 @@ class UpstreamConnection final : public ListNode<>,
   const DialLimits dial_limits_;
   const std::uint64_t id_;
   const MonotonicTime created_;
+  const double lifetime_share_;  // how much of max_lifetime it has: so that not all end at once
 
   // state
   ConnectionState state_ = ConnectionState::kDialing;

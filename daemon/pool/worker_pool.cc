@@ -40,7 +40,8 @@ WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside&
       registry_(registry),
       outside_(outside),
       forget_unused_(outside.timers, Delegate<void()>::to<&WorkerPool::forget_unused>(*this)),
-      last_connection_id_(static_cast<std::uint64_t>(index) << 48U) {
+      last_connection_id_(static_cast<std::uint64_t>(index) << 48U),
+      random_(outside.seed) {
   assert(index < registry.worker_count());
 }
 

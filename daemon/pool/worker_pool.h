@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -45,6 +46,7 @@ class WorkerPool {
     TimerWheel& timers;
     Dialer& dialer;
     WorkerMetrics& metrics;
+    std::uint32_t seed = 1;  // of what is left to chance
   };
   WorkerPool(std::size_t index, PoolRegistry& registry, const Outside& outside);
   WorkerPool(const WorkerPool&) = delete;
@@ -66,6 +68,8 @@ class WorkerPool {
   WorkerMetrics& metrics() { return outside_.metrics; }
   // Unique in the process: the worker's number in the upper bits.
   std::uint64_t next_connection_id() { return ++last_connection_id_; }
+  // 0.9 to 1.
+  double draw_lifetime_share() { return std::uniform_real_distribution(0.9, 1.0)(random_); }
 
  private:
   struct Host {
@@ -83,6 +87,7 @@ class WorkerPool {
   std::unordered_map<HostKey, Host, HostKeyHash, HostKeyEqual> hosts_;
   Deadline forget_unused_;
   std::uint64_t last_connection_id_;
+  std::minstd_rand random_;
 };
 
 }  // namespace penstock

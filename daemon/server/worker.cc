@@ -91,7 +91,8 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
                                                            .clock = loop_,
                                                            .timers = loop_.timers(),
                                                            .dialer = *dialer_,
-                                                           .metrics = metrics_});
+                                                           .metrics = metrics_,
+                                                           .seed = std::random_device()()});
   access_log_ = std::make_unique<AccessLogWriter>(shared_.access_log, random_number());
   proxy_ = std::make_unique<Proxy>(Proxy::Outside{.worker = index,
                                                   .executor = loop_,

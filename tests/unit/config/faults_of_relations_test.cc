@@ -115,7 +115,8 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
       {"dns: {max_ttl: 500ms}\n",
        {"1:16: dns.max_ttl: min_ttl is 1s, above max_ttl, 500ms (at most max_ttl)"}},
       {"client:\n  header_timeout: 0\nlog: {level: loud}\nupstreams:\n  - name: A\n    hosts: [x "
-       "y]\n    pool: {max_idle: 5, max_connections: 4, order: lifo}\n  - name: b\n    timeouts: "
+       "y]\n    pool: {max_idle: 5, max_connections: 4, warmup: background}\n  - name: b\n    "
+       "timeouts: "
        "{totl: 5}\nlisteners: [{address: 1}]\n",
        {"2:19: client.header_timeout: \"0\" would end at once; for no limit write off (1ms to 24h, "
         "or off)",
@@ -127,7 +128,7 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
         "(a list of host, host:port, \"*.suffix\" or \"*\")",
         "7:22: upstreams[0].pool.max_idle: max_idle is 5, above max_connections, 4 (at most "
         "max_connections)",
-        "7:45: upstreams[0].pool.order: not supported in this version",
+        "7:45: upstreams[0].pool.warmup: not supported in this version",
         "8:5: upstreams[1].hosts: is missing (a list of host, host:port, \"*.suffix\" or \"*\")",
         "9:16: upstreams[1].timeouts.totl: unknown key; did you mean total?",
         "10:23: listeners[0].address: \"1\" has no address; write 127.0.0.1:1 (an address with "

@@ -182,6 +182,12 @@ TEST(Faults, OfValuesNameWhatToWriteInstead) {
         "unlimited)"}},
       {"defaults:\n  pool: {max_connecting: 0}\n",
        {"2:26: defaults.pool.max_connecting: \"0\" is too small (1 to 1000000, or unlimited)"}},
+      {"defaults:\n  pool: {order: random}\n",
+       {"2:17: defaults.pool.order: \"random\" is not one of its words (lifo or fifo)"}},
+      {"defaults:\n  pool: {max_lifetime: 30}\n",
+       {"2:24: defaults.pool.max_lifetime: \"30\" has no unit; write 30s (1ms to 24h, or off)"}},
+      {"defaults:\n  pool: {max_requests: 0}\n",
+       {"2:24: defaults.pool.max_requests: \"0\" is too small (1 to 1000000, or unlimited)"}},
       {"defaults:\n  pool: {max_waiting: -5}\n",
        {"2:23: defaults.pool.max_waiting: \"-5\" is negative; for no limit write unlimited (0 to "
         "1000000, or unlimited)"}},

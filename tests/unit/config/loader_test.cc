@@ -345,7 +345,7 @@ TEST(Faults, OfAWholeFileComeAllAtOnceInOrder) {
                                       "frob: 1\n");
   std::vector<Position> places;
   for (const Fault& fault : result.faults) places.push_back(fault.at);
-  EXPECT_EQ(places, (std::vector<Position>{{1, 23}, {3, 12}, {3, 23}, {3, 49}, {4, 26}, {5, 1}}));
+  EXPECT_EQ(places, (std::vector<Position>{{1, 23}, {3, 12}, {3, 23}, {3, 56}, {4, 26}, {5, 1}}));
   EXPECT_EQ(result.config, nullptr);
 }
 

@@ -13,6 +13,9 @@ HostLimits RandomWorld::random_limits() {
   limits.max_waiting = static_cast<std::uint32_t>(one_in(4) ? pick(3) : 30);
   if (!one_in(3)) limits.idle_timeout = std::chrono::seconds(1 + pick(60));
   limits.reuse = !one_in(6);
+  if (one_in(2)) limits.order = PoolOrder::kFifo;
+  if (one_in(3)) limits.max_lifetime = std::chrono::seconds(1 + pick(90));
+  if (one_in(3)) limits.max_requests = 1 + static_cast<std::uint32_t>(pick(4));
   return limits;
 }
 
@@ -75,21 +78,24 @@ void RandomWorld::acquire() {
     served_idle_ += std::holds_alternative<Lease>(outcome) ? 1 : 0;
     return outcome;
   });
-  check_flavor(request);
+  check_lease(request);
   accepted_ += request.client.failed() ? 0 : 1;
 }
 
 // Each flavor dials a port of its own, so that the address tells it.
-void RandomWorld::check_flavor(Request& request) {
+void RandomWorld::check_lease(Request& request) {
   if (!request.client.leasing()) return;
   EXPECT_EQ(request.client.connection().address(),
             "192.0.2.1:" + std::to_string(request.flavor->target->port));
+  if (!reloads_) {
+    EXPECT_LE(request.client.connection().requests(), limits_.max_requests);
+  }
 }
 
 // Delivery within a worker is in order of arrival, for each flavor. A request may be overtaken only
 // while it is being failed, by what a handler of another one does that fails with it.
 void RandomWorld::on_acquired(Request& request) {
-  check_flavor(request);
+  check_lease(request);
   EXPECT_FALSE(request.overtaken) << "served after a younger one";
   for (const auto& other : requests_) {
     if (!other->client.waiting() || other->worker != request.worker) continue;

@@ -62,7 +62,7 @@ class RandomWorld {
   Request* any_request(Predicate wanted);
   void on_acquired(Request& request);
   void act_inside(Request& request);
-  static void check_flavor(Request& request);
+  void check_lease(Request& request);
 
   void check_counts(const HostSnapshot& now);
   void check_cap(const HostSnapshot& now);
