@@ -11,6 +11,9 @@ class Clock {
   virtual ~Clock() = default;
   virtual MonotonicTime now() const = 0;
   virtual WallTime wall_now() const = 0;
+  // How long the machine has been suspended since it booted, which now() does not count. Asked
+  // anew each time; no system call.
+  virtual Duration time_asleep() const = 0;
 };
 
 }  // namespace penstock

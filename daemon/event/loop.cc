@@ -210,6 +210,14 @@ WallTime Loop::wall_now() const {
   return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
 
+Duration Loop::time_asleep() const {
+  timespec awake{};
+  timespec all{};
+  clock_gettime(CLOCK_MONOTONIC, &awake);
+  clock_gettime(CLOCK_BOOTTIME, &all);
+  return std::chrono::seconds(all.tv_sec - awake.tv_sec) + Duration(all.tv_nsec - awake.tv_nsec);
+}
+
 void Loop::refresh_time() { now_ = read_monotonic(); }
 
 TimerWheel& Loop::timers() { return impl_->wheel; }

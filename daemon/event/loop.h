@@ -36,6 +36,7 @@ class Loop final : public Executor, public Clock {
   // Read anew before each callback of a Watcher, of the wheel and of posted work.
   MonotonicTime now() const override { return now_; }
   WallTime wall_now() const override;
+  Duration time_asleep() const override;
   void refresh_time();
 
   TimerWheel& timers();

@@ -34,40 +34,56 @@ HostPool::~HostPool() { assert(unused()); }
 // Acquire
 
 AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
-                                 const DialLimits& dial_limits, AcquireHandler& handler) {
+                                 const DialLimits& dial_limits, AcquireHandler& handler,
+                                 bool prefers_recent) {
   Next next;
+  UpstreamConnection* idle = nullptr;
   std::unique_ptr<Waiter> waiter;
+  std::optional<Error> refused;
   {
     const std::lock_guard lock(mutex_);
     if (retired_) return Retired{};
     Slot& slot = slot_of(worker);
-    if (UpstreamConnection* connection = take_idle(slot, *flavor)) {
-      move_to(*connection, ConnectionState::kBusy);
-      ++connection->requests_;
+    idle = take_idle(slot, *flavor, prefers_recent, next);
+    if (idle != nullptr) {
+      move_to(*idle, ConnectionState::kBusy);
+      ++idle->requests_;
       ++totals_.acquired_idle;
       slot.metrics->acquires[AcquireResult::kIdle].add();
-      return Lease(*connection);
-    }
-    UpstreamConnection* spare = find_spare(slot, *flavor);
-    if (spare == nullptr && !may_dial(slot) && queued_count_ >= limits_.max_waiting)
-      return queue_full();
-    waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler, worker.now());
-    slot.queued.push_back(*waiter);
-    ++slot.queued_count;
-    ++queued_count_;
-    if (spare != nullptr) {
-      pair(*waiter, *spare);
+    } else if (may_wait(slot, *flavor)) {
+      waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler, worker.now());
+      enqueue(slot, *waiter, next);
     } else {
-      use_permits(worker, next);
+      refused = queue_full();
     }
-    const bool dials = spare == nullptr && waiter->dial_ != nullptr;
-    ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
-    slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
   }
   carry_out(next);
+  if (idle != nullptr) return Lease(*idle);
+  if (refused) return *std::move(refused);
   waiter->starting_ = false;
   const Phase phase = waiter->dial_ != nullptr ? waiter->dial_->dial_phase_ : Phase::kQueue;
   return Waiting{std::move(waiter), phase};
+}
+
+bool HostPool::may_wait(Slot& slot, const Flavor& flavor) const {
+  return queued_count_ < limits_.max_waiting || may_dial(slot) ||
+         find_spare(slot, flavor) != nullptr;
+}
+
+// Gives the request a place in the queue and, where that may be, a dial.
+void HostPool::enqueue(Slot& slot, Waiter& waiter, Next& next) {
+  slot.queued.push_back(waiter);
+  ++slot.queued_count;
+  ++queued_count_;
+  UpstreamConnection* spare = find_spare(slot, *waiter.flavor_);
+  if (spare != nullptr) {
+    pair(waiter, *spare);
+  } else {
+    use_permits(waiter.worker_, next);
+  }
+  const bool dials = spare == nullptr && waiter.dial_ != nullptr;
+  ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
+  slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
 }
 
 Error HostPool::queue_full() const {
@@ -81,21 +97,26 @@ Error HostPool::queue_full() const {
 
 // Release
 
-void HostPool::release(UpstreamConnection& connection) {
+void HostPool::release(UpstreamConnection& connection, const ReuseHints& hints) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
     assert(connection.state_ == ConnectionState::kBusy ||
            connection.state_ == ConnectionState::kDraining);  // a tunnel is only closed
+    connection.heed(hints);
     place(connection, next);
   }
   carry_out(next);
 }
 
 void HostPool::close(UpstreamConnection& connection, CloseReason reason) {
+  const bool died =
+      reason == CloseReason::kError && connection.requests_ > 1 && connection.is_dead();
   Next next;
   {
     const std::lock_guard lock(mutex_);
+    if (connection.state_ == ConnectionState::kIdle) learn_from_close(connection, reason);
+    if (died) end_older_idle(connection, next);
     end(connection, reason, next);
     use_permits(connection.worker_, next);
   }
@@ -296,6 +317,7 @@ HostSnapshot HostPool::snapshot(MonotonicTime now) const {
   snapshot.draining = draining_count_;
   snapshot.upgraded = tunnel_count_;
   snapshot.waiting = queued_count_;
+  snapshot.learned_idle = learned_idle_.observed(now);
   for (const Slot& slot : slots_) {
     if (!slot.queued.empty())
       snapshot.oldest_wait = std::max(snapshot.oldest_wait, now - slot.queued.front().since_);

@@ -37,6 +37,7 @@
 #include "config/settings.h"
 #include "event/timer_wheel.h"
 #include "pool/flavor.h"
+#include "pool/idle_limit.h"
 #include "pool/lease.h"
 #include "pool/upstream_connection.h"
 #include "pool/waiter.h"
@@ -74,6 +75,7 @@ struct HostSnapshot {
   std::uint64_t opened = 0;
   std::uint64_t acquired_idle = 0, acquired_dialed = 0, acquired_queued = 0;
   std::array<std::uint64_t, kCloseReasonCount> closed{};
+  Limit learned_idle;      // after which the upstream closes; nullopt: not known
   std::string last_error;  // token of the last failed dial; empty: none
 };
 
@@ -97,8 +99,10 @@ class HostPool {
 
   const HostKey& key() const { return key_; }
 
+  // `prefers_recent`: of what is idle the connection used last, whatever the order.
   [[nodiscard]] AcquireOutcome acquire(WorkerPool& worker, const FlavorRef& flavor,
-                                       const DialLimits& dial_limits, AcquireHandler& handler);
+                                       const DialLimits& dial_limits, AcquireHandler& handler,
+                                       bool prefers_recent = false);
 
   // The limits and the identity of a new configuration; each worker's trim() must follow.
   void set_limits(const HostLimits& limits, std::uint64_t identity);
@@ -157,7 +161,10 @@ class HostPool {
   // Under the mutex.
   void move_to(UpstreamConnection& connection, ConnectionState state);
   Slot& slot_of(WorkerPool& worker);
-  UpstreamConnection* take_idle(Slot& slot, const Flavor& flavor);
+  UpstreamConnection* find_idle(Slot& slot, const Flavor& flavor, bool prefers_recent);
+  UpstreamConnection* take_idle(Slot& slot, const Flavor& flavor, bool prefers_recent, Next& next);
+  bool may_wait(Slot& slot, const Flavor& flavor) const;
+  void enqueue(Slot& slot, Waiter& waiter, Next& next);
   Error queue_full() const;
   void end(UpstreamConnection& connection, CloseReason reason, Next& next);
   static Waiter* first_waiter(Slot& slot, const UpstreamConnection& connection);
@@ -175,6 +182,8 @@ class HostPool {
   MonotonicTime end_of_idling(const UpstreamConnection& connection) const;
   void join_idle(UpstreamConnection& connection);
   void arm_sweep(Slot& slot);
+  void learn_from_close(const UpstreamConnection& idle, CloseReason reason);
+  void end_those_slept_through(Slot& slot, Next& next);
   void place(UpstreamConnection& connection, Next& next);
   void deliver(UpstreamConnection& connection, Waiter& waiter, Next& next);
   void take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing);
@@ -182,7 +191,7 @@ class HostPool {
 
   // With the mutex free.
   void carry_out(Next& next);
-  void release(UpstreamConnection& connection);
+  void release(UpstreamConnection& connection, const ReuseHints& hints);
   void begin_drain(UpstreamConnection& connection);
   void begin_next(UpstreamConnection& connection);
   void become_tunnel(UpstreamConnection& connection);
@@ -217,6 +226,7 @@ class HostPool {
   ConnectionList tunnels_;
   std::vector<Slot> slots_;
   MonotonicTime unused_since_ = kNever;
+  IdleLimit learned_idle_;
   HostSnapshot totals_;  // the counters of it
 };
 

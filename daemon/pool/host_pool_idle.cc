@@ -9,8 +9,36 @@
 
 namespace penstock {
 
-UpstreamConnection* HostPool::take_idle(Slot& slot, const Flavor& flavor) {
-  if (limits_.order == PoolOrder::kFifo) {
+namespace {
+
+// What was idle for less has not been slept through unseen.
+constexpr Duration kBriefly = std::chrono::milliseconds(5);
+
+Limit shorter(const Limit& a, const Limit& b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
+}  // namespace
+
+UpstreamConnection* HostPool::take_idle(Slot& slot, const Flavor& flavor, bool prefers_recent,
+                                        Next& next) {
+  UpstreamConnection* connection = find_idle(slot, flavor, prefers_recent);
+  if (connection == nullptr) return nullptr;
+  const Duration idle = slot.worker->now() - connection->idle_since_;
+  if (idle > kBriefly) {
+    if (slot.worker->woke_at() >= connection->idle_since_) {
+      end_those_slept_through(slot, next);
+      use_permits(*slot.worker, next);
+      return find_idle(slot, flavor, prefers_recent);
+    }
+    learned_idle_.on_alive(idle);
+  }
+  return connection;
+}
+
+UpstreamConnection* HostPool::find_idle(Slot& slot, const Flavor& flavor, bool prefers_recent) {
+  if (limits_.order == PoolOrder::kFifo && !prefers_recent) {
     for (auto it = slot.idle.end(); it != slot.idle.begin();) {
       --it;
       if (it->flavor_->same_as(flavor)) return &*it;
@@ -40,6 +68,7 @@ std::optional<CloseReason> HostPool::unfit(const UpstreamConnection& connection)
   if (permits_ > limits_.max_connections) return CloseReason::kTrimmed;
   if (!limits_.reuse && connection.requests_ > 0) return CloseReason::kMaxRequests;
   if (connection.requests_ >= limits_.max_requests) return CloseReason::kMaxRequests;
+  if (connection.requests_ >= connection.server_max_requests_) return CloseReason::kServerClose;
   if (end_of_life(connection) <= connection.worker_.now()) return CloseReason::kMaxLifetime;
   return std::nullopt;
 }
@@ -52,9 +81,25 @@ MonotonicTime HostPool::end_of_life(const UpstreamConnection& connection) const 
 
 // When an idle connection is to be closed.
 MonotonicTime HostPool::end_of_idling(const UpstreamConnection& connection) const {
+  const Limit idle = shorter(shorter(limits_.idle_timeout, connection.server_idle_),
+                             learned_idle_.usable(connection.worker_.now()));
   const MonotonicTime end = end_of_life(connection);
-  if (!limits_.idle_timeout) return end;
-  return std::min(end, connection.idle_since_ + *limits_.idle_timeout);
+  return idle ? std::min(end, connection.idle_since_ + *idle) : end;
+}
+
+// What it did with a connection that was never used says nothing of those that were.
+void HostPool::learn_from_close(const UpstreamConnection& idle, CloseReason reason) {
+  if (reason != CloseReason::kPeerClosedIdle || idle.requests_ == 0) return;
+  const MonotonicTime now = idle.worker_.now();
+  learned_idle_.on_closed(now - idle.idle_since_, now);
+  arm_sweep(slot_of(idle.worker_));
+}
+
+// Servers have long closed what was idle while the machine slept, and nobody could tell us.
+void HostPool::end_those_slept_through(Slot& slot, Next& next) {
+  const MonotonicTime woke_at = slot.worker->woke_at();
+  while (!slot.idle.empty() && slot.idle.back().idle_since_ <= woke_at)
+    end(slot.idle.back(), CloseReason::kIdleTimeout, next);
 }
 
 void HostPool::join_idle(UpstreamConnection& connection) {
@@ -85,6 +130,8 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
     }
   }
   if (!reason && !limits_.reuse) reason = CloseReason::kMaxRequests;
+  if (!reason && connection.server_idle_ && *connection.server_idle_ <= Duration::zero())
+    reason = CloseReason::kServerClose;
   // A waiter of another flavor or worker needs the permit.
   if (!reason && permits_ >= limits_.max_connections && neediest_slot() != nullptr) {
     reason = CloseReason::kEvicted;
@@ -111,6 +158,7 @@ void HostPool::on_sweep(WorkerPool& worker) {
   {
     const std::lock_guard lock(mutex_);
     Slot& slot = slot_of(worker);
+    end_those_slept_through(slot, next);
     const MonotonicTime now = worker.now();
     for (auto it = slot.idle.begin(); it != slot.idle.end();) {
       UpstreamConnection& idle = *it;

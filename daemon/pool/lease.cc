@@ -4,9 +4,9 @@
 
 namespace penstock {
 
-void Lease::release() {
+void Lease::release(const ReuseHints& hints) {
   UpstreamConnection* connection = std::exchange(connection_, nullptr);
-  connection->host().release(*connection);
+  connection->host().release(*connection, hints);
 }
 
 void Lease::close(CloseReason reason) {

@@ -4,8 +4,11 @@
 // closes its connection: what became of it is then unknown. Move-only; thread: its worker's.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <utility>
 
+#include "base/time.h"
 #include "net/dialer.h"
 #include "telemetry/close_reason.h"
 
@@ -14,6 +17,12 @@ namespace penstock {
 class AcquireHandler;
 class UpstreamConnection;
 struct Waiting;
+
+// What the server says of a connection's further use, by Keep-Alive.
+struct ReuseHints {
+  std::optional<Duration> timeout{};             // it closes after so long without a request
+  std::optional<std::uint32_t> more_requests{};  // it serves that many more
+};
 
 class Lease {
  public:
@@ -35,7 +44,9 @@ class Lease {
 
   // Both messages ended cleanly and nothing is left to read: the connection serves the next one,
   // unless a limit or a reload says otherwise. May call a waiter's on_acquired().
-  void release();
+  void release(const ReuseHints& hints = {});
+  // With kError, when the connection was used before and proves dead: what is idle to the same
+  // address and no younger closes with it.
   void close(CloseReason reason);
   // The exchange was given up and the rest of its response is read, for the connection's sake: it
   // is counted as draining until release() or close().

@@ -6,6 +6,13 @@
 
 namespace penstock {
 
+namespace {
+
+// A request that is on its way when the server's time is over finds the connection closed.
+constexpr Duration kServerIdleMargin = std::chrono::seconds(1);
+
+}  // namespace
+
 UpstreamConnection::UpstreamConnection(HostPool& host, WorkerPool& worker, FlavorRef flavor,
                                        const DialLimits& limits)
     : host_(host),
@@ -44,6 +51,17 @@ void UpstreamConnection::on_dial_failed(Error error, DialTimes times) {
   dial_.reset();
   dial_times_ = times;
   host_.on_dial_failed(*this, error);
+}
+
+void UpstreamConnection::heed(const ReuseHints& hints) {
+  if (hints.timeout) server_idle_ = *hints.timeout - kServerIdleMargin;
+  if (hints.more_requests) server_max_requests_ = requests_ + *hints.more_requests;
+}
+
+bool UpstreamConnection::is_dead() {
+  char unexpected[64];
+  const IoStatus status = stream_->read(unexpected).status;
+  return status == IoStatus::kEof || status == IoStatus::kError;
 }
 
 bool UpstreamConnection::looks_alive() {

@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/intrusive_list.h"
 #include "event/executor.h"
 #include "net/dialer.h"
 #include "pool/flavor.h"
+#include "pool/lease.h"
 #include "telemetry/close_reason.h"
 
 namespace penstock {
@@ -55,6 +57,9 @@ class UpstreamConnection final : public ListNode<>,
   friend class HostPool;
 
   void start_dial();
+  void heed(const ReuseHints& hints);
+  // Closed or broken, by a look at the socket; data that waits says that it is not.
+  bool is_dead();
 
   void on_dial_phase(Phase phase) override;
   void on_dialed(Dialed dialed) override;
@@ -82,6 +87,8 @@ class UpstreamConnection final : public ListNode<>,
   bool tls_resumed_ = false;
   std::uint64_t requests_ = 0;
   MonotonicTime idle_since_ = kNever;
+  std::optional<Duration> server_idle_;  // what the server allows, less a margin
+  std::uint64_t server_max_requests_ = UINT64_MAX;
 };
 
 }  // namespace penstock

@@ -12,6 +12,9 @@ namespace {
 constexpr Duration kUnusedFor = std::chrono::seconds(60);
 constexpr Duration kForgetInterval = std::chrono::seconds(10);
 
+// No server closes a connection for a shorter nap.
+constexpr Duration kSleep = std::chrono::seconds(5);
+
 std::shared_ptr<const DialTarget> make_target(const AcquireRequest& request) {
   const Destination::Dial dial = request.destination.dial(request.choice);
   auto target = std::make_shared<DialTarget>();
@@ -40,6 +43,7 @@ WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside&
       registry_(registry),
       outside_(outside),
       forget_unused_(outside.timers, Delegate<void()>::to<&WorkerPool::forget_unused>(*this)),
+      time_asleep_(outside.clock.time_asleep()),
       last_connection_id_(static_cast<std::uint64_t>(index) << 48U),
       random_(outside.seed) {
   assert(index < registry.worker_count());
@@ -52,13 +56,20 @@ AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler
   const HostKeyView key{request.upstream, request.choice.host, request.choice.port};
   for (;;) {
     Host& host = host_for(key);
-    AcquireOutcome outcome = host.pool->acquire(*this, flavor_for(host, request), limits, handler);
+    AcquireOutcome outcome = host.pool->acquire(*this, flavor_for(host, request), limits, handler,
+                                                request.prefers_recent);
     if (!std::holds_alternative<Retired>(outcome)) return outcome;
     // Whoever retired it may not have told the registry yet; do not find it there again.
     host.pool->detach(*this);
     registry_.remove(*host.pool);
     hosts_.erase(hosts_.find(key));
   }
+}
+
+MonotonicTime WorkerPool::woke_at() {
+  const Duration asleep = outside_.clock.time_asleep();
+  if (asleep - std::exchange(time_asleep_, asleep) > kSleep) woke_at_ = now();
+  return woke_at_;
 }
 
 WorkerPool::Host& WorkerPool::host_for(const HostKeyView& key) {

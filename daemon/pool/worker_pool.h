@@ -33,6 +33,7 @@ struct AcquireRequest {
   const UpstreamPolicy& policy;
   const TimeoutSettings& timeouts;  // of the policy, or of a route
   const std::shared_ptr<const TlsClientContext>& tls;
+  bool prefers_recent = false;  // may not be sent twice: the connection least likely to be dead
 };
 
 // The limits of a dial that a request under these timeouts begins.
@@ -62,6 +63,9 @@ class WorkerPool {
 
   std::size_t index() const { return index_; }
   MonotonicTime now() const { return outside_.clock.now(); }
+  // When the machine was last found to have been asleep for more than a few seconds: what had been
+  // idle then was slept through.
+  MonotonicTime woke_at();
   TimerWheel& timers() { return outside_.timers; }
   Executor& executor() { return outside_.executor; }
   Dialer& dialer() { return outside_.dialer; }
@@ -86,6 +90,8 @@ class WorkerPool {
   Outside outside_;
   std::unordered_map<HostKey, Host, HostKeyHash, HostKeyEqual> hosts_;
   Deadline forget_unused_;
+  Duration time_asleep_;
+  MonotonicTime woke_at_ = kNever;
   std::uint64_t last_connection_id_;
   std::minstd_rand random_;
 };

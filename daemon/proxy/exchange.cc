@@ -180,7 +180,8 @@ void Exchange::acquire() {
                                .identity = upstream.identity,
                                .policy = policy(),
                                .timeouts = timeouts(),
-                               .tls = upstream.tls};
+                               .tls = upstream.tls,
+                               .prefers_recent = !may_repeat()};
   AcquireOutcome outcome = proxy_.pool().acquire(request, *this);
   if (auto* lease = std::get_if<Lease>(&outcome)) {
     use(std::move(*lease));

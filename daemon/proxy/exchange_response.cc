@@ -5,6 +5,7 @@
 #include <cassert>
 #include <chrono>
 
+#include "http/keep_alive.h"
 #include "http/writer.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
@@ -28,6 +29,13 @@ Error to_error(const ParseFault& fault) {
           .limit_key = fault.kind == FaultKind::kHeadTooLarge ? "max_response_header_size"
                                                               : std::string_view(),
           .detail = std::string(fault.reason)};
+}
+
+ReuseHints reuse_hints(const ResponseHead& response) {
+  const KeepAlive told = read_keep_alive(response.fields);
+  ReuseHints hints{.timeout = {}, .more_requests = told.max_requests};
+  if (told.timeout_seconds) hints.timeout = std::chrono::seconds(*told.timeout_seconds);
+  return hints;
 }
 
 }  // namespace
@@ -234,7 +242,7 @@ void Exchange::give_connection_back() {
   if (bound_ || request_.binds_connection || response_.binds_connection) {
     session_->pinned().hold(std::move(lease_), route_);
   } else {
-    lease_.release();
+    lease_.release(reuse_hints(response_));
   }
 }
 

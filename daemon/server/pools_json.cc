@@ -66,6 +66,12 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   json.close('}');
   json.key("last_error");
   host.last_error.empty() ? json.literal("null") : json.string(host.last_error);
+  json.key("learned_idle_ms");
+  if (host.learned_idle) {
+    json.number(std::chrono::duration_cast<std::chrono::milliseconds>(*host.learned_idle).count());
+  } else {
+    json.literal("null");
+  }
   json.close('}');
 }
 

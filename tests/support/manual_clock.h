@@ -19,9 +19,13 @@ class ManualClock final : public Clock {
   MonotonicTime now() const override { return now_; }
   WallTime wall_now() const override {
     return WallTime(std::chrono::days(20000)) +
-           std::chrono::floor<std::chrono::microseconds>(now_ - start_);
+           std::chrono::floor<std::chrono::microseconds>(now_ - start_ + asleep_);
   }
+  Duration time_asleep() const override { return asleep_; }
   TimerWheel& timers() { return timers_; }
+
+  // The machine is suspended: only the time of day goes on.
+  void sleep(Duration by) { asleep_ += by; }
 
   void advance(Duration by) { advance_to(now_ + by); }
   void advance_to(MonotonicTime target) {
@@ -37,6 +41,7 @@ class ManualClock final : public Clock {
  private:
   const MonotonicTime start_;
   MonotonicTime now_;
+  Duration asleep_{};
   TimerWheel timers_;
 };
 

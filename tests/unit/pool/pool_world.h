@@ -34,7 +34,7 @@ class Client final : public AcquireHandler, public StreamHandler {
   // `start` calls acquire(); a callback before it has returned fails the test.
   void acquire(const std::function<AcquireOutcome(AcquireHandler&)>& start);
   void cancel() { pending_.reset(); }
-  void release() { lease_.release(); }
+  void release(const ReuseHints& hints = {}) { lease_.release(hints); }
   void close(CloseReason reason = CloseReason::kError) { lease_.close(reason); }
   // Gives the connection up as dead and waits for a new one in its place.
   void redial(CloseReason reason = CloseReason::kError);
