@@ -29,6 +29,7 @@ constexpr auto kTls = &Policy::tls;
 constexpr std::array kSchemes = {"auto"sv, "https"sv, "same"sv, "http"sv};
 constexpr std::array kRedirects = {"rewrite"sv, "pass"sv};
 constexpr std::array kCookies = {"pass"sv, "strip_secure"sv};
+constexpr std::array kWarmups = {"background"sv, "required"sv};
 constexpr std::array kPoolOrders = {"lifo"sv, "fifo"sv};
 constexpr std::array kTlsVersions = {"1.2"sv, "1.3"sv};
 constexpr std::uint64_t kSmallestHead = 1024;
@@ -96,6 +97,15 @@ constexpr std::array kRows = {
          "Idle connections kept per host:port; 0 keeps none. Where it is not set, it is "
          "max_connections if that is set, else 100."},
         0, kLargestCount, "unlimited"),
+    number<kPool, &PoolSettings::min_idle>(
+        {"pool.min_idle", "0", kLive,
+         "Idle connections opened at start and kept, for each exact host or for origin. At most "
+         "max_idle."},
+        0, kLargestCount),
+    word<kPool, &PoolSettings::warmup_required>(
+        {"pool.warmup", "background", kLive,
+         "required: /readyz says no until min_idle connections were opened at start."},
+        kWarmups),
     number<kPool, &PoolSettings::max_connecting>(
         {"pool.max_connecting", "16", kLive,
          "Dials under way at once per host:port, so that an upstream that comes back is not "

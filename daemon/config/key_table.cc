@@ -24,8 +24,6 @@ constexpr std::array kLaterKeys = {
     LaterKey{KeyScope::kPolicy, "protocol"},
     LaterKey{KeyScope::kPolicy, "parent_proxy"},
     LaterKey{KeyScope::kPolicy, "compression"},
-    LaterKey{KeyScope::kPolicy, "pool.min_idle"},
-    LaterKey{KeyScope::kPolicy, "pool.warmup"},
     LaterKey{KeyScope::kPolicy, "tls.ciphers"},
     LaterKey{KeyScope::kPolicy, "tls.groups"},
     LaterKey{KeyScope::kPolicy, "tls.crl_file"},

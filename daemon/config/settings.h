@@ -103,6 +103,8 @@ struct PoolSettings {
   std::uint32_t max_idle = 100;
   // Where the file does not set it, it gives way to a smaller max_connections. Or kUnlimitedCount.
   std::uint32_t max_connecting = 16;
+  std::uint32_t min_idle = 0;
+  bool warmup_required = false;      // ready only once min_idle were opened
   std::uint32_t max_waiting = 1000;  // or kUnlimitedCount
   Limit idle_timeout = std::chrono::seconds(55);
   bool reuse = true;

@@ -56,6 +56,7 @@ class Validator {
   void check_base_url(std::size_t index);
   void check_policy(std::size_t index);
   void check_pool(std::size_t index);
+  void check_warm(std::size_t index);
   void check_most(std::size_t index, std::string_view key, std::string_view most_key,
                   std::uint32_t value, std::uint32_t most);
   void check_certificate(std::size_t index);
@@ -194,11 +195,30 @@ void Validator::check_policy(std::size_t index) {
 void Validator::check_pool(std::size_t index) {
   const PoolSettings& pool = config_.upstreams[index].policy.pool;
   check_most(index, "pool.max_idle", "pool.max_connections", pool.max_idle, pool.max_connections);
+  check_most(index, "pool.min_idle", "pool.max_idle", pool.min_idle, pool.max_idle);
+  check_warm(index);
   // The default of max_connecting gives way, and so does `unlimited`.
   if (is_set(index, "pool.max_connecting") && is_set(index, "pool.max_connections") &&
       pool.max_connecting != kUnlimitedCount) {
     check_most(index, "pool.max_connecting", "pool.max_connections", pool.max_connecting,
                pool.max_connections);
+  }
+}
+
+// What is opened before anybody asks must be known beforehand, and be kept.
+void Validator::check_warm(std::size_t index) {
+  const UpstreamSettings& upstream = config_.upstreams[index];
+  if (upstream.policy.pool.min_idle == 0 || refused(index, "pool.min_idle")) return;
+  const std::string path = policy_path(sources_, index, "pool.min_idle");
+  const bool known = std::ranges::all_of(upstream.hosts, is_exact) || !upstream.origin.empty();
+  if (!known && !sources_.faulty(upstream_path(index, "origin"))) {
+    fault(path, "upstream " + in_quotes(upstream.name) +
+                    " has hosts that are not known before a request names them (it needs origin, "
+                    "exact hosts only, or min_idle: 0)");
+  }
+  if (!upstream.policy.pool.reuse) {
+    fault(path,
+          "contradicts reuse: false, which keeps no connection (min_idle: 0, or reuse: true)");
   }
 }
 

@@ -17,7 +17,8 @@ HostLimits host_limits(const PoolSettings& settings) {
           .reuse = settings.reuse,
           .order = settings.order,
           .max_lifetime = settings.max_lifetime,
-          .max_requests = settings.max_requests};
+          .max_requests = settings.max_requests,
+          .min_idle = settings.min_idle};
 }
 
 HostPool::Sweep::Sweep(HostPool& pool, WorkerPool& owner)
@@ -198,6 +199,7 @@ void HostPool::detach(WorkerPool& worker) {
     for (ConnectionList* list : {&slot.idle, &slot.spare, &slot.dialing}) {
       while (!list->empty()) end(list->front(), CloseReason::kShutdown, next);
     }
+    let_cool(slot);
     use_permits(worker, next);
     slot.sweep.reset();
     slot.worker = nullptr;
@@ -237,7 +239,7 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
       --dialing_count_;
       break;
     case ConnectionState::kIdle:
-      --idle_count_;
+      leave_idle(connection);
       break;
     case ConnectionState::kBusy:
       --busy_count_;
@@ -258,7 +260,6 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
       assert(false);
       break;
     case ConnectionState::kIdle:
-      ++idle_count_;
       join_idle(connection);
       break;
     case ConnectionState::kBusy:
@@ -284,7 +285,7 @@ void HostPool::carry_out(Next& next) {
   for (UpstreamConnection* connection : next.ended) dispose(*connection);
   for (UpstreamConnection* dial : next.dials) {
     dial->start_dial();
-    tell_phase(*dial->waiter_);
+    if (dial->waiter_ != nullptr) tell_phase(*dial->waiter_);
   }
   for (WorkerPool* worker : next.grants) {
     post(worker->executor(), [this, worker] { on_grant(*worker); });
@@ -317,6 +318,7 @@ HostSnapshot HostPool::snapshot(MonotonicTime now) const {
   snapshot.draining = draining_count_;
   snapshot.upgraded = tunnel_count_;
   snapshot.waiting = queued_count_;
+  snapshot.warm = warm_count_ > 0;
   snapshot.learned_idle = learned_idle_.observed(now);
   for (const Slot& slot : slots_) {
     if (!slot.queued.empty())

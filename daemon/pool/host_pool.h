@@ -36,6 +36,7 @@
 #include "base/pending.h"
 #include "config/settings.h"
 #include "event/timer_wheel.h"
+#include "pool/back_off.h"
 #include "pool/flavor.h"
 #include "pool/idle_limit.h"
 #include "pool/lease.h"
@@ -62,6 +63,7 @@ struct HostLimits {
   PoolOrder order = PoolOrder::kLifo;
   Limit max_lifetime{};
   std::uint32_t max_requests = kUnlimitedCount;
+  std::uint32_t min_idle = 0;
 };
 HostLimits host_limits(const PoolSettings& settings);
 
@@ -75,6 +77,7 @@ struct HostSnapshot {
   std::uint64_t opened = 0;
   std::uint64_t acquired_idle = 0, acquired_dialed = 0, acquired_queued = 0;
   std::array<std::uint64_t, kCloseReasonCount> closed{};
+  bool warm = false;       // keep_warm() was asked for
   Limit learned_idle;      // after which the upstream closes; nullopt: not known
   std::string last_error;  // token of the last failed dial; empty: none
 };
@@ -107,10 +110,16 @@ class HostPool {
   // The limits and the identity of a new configuration; each worker's trim() must follow.
   void set_limits(const HostLimits& limits, std::uint64_t identity);
   // Closes those of this worker's idle connections that the limits or the identity exclude now
-  // (busy ones follow as they return), and starts the dials that raised limits allow.
+  // (busy ones follow as they return), and starts the dials that raised limits allow. What was
+  // kept warm is not any more: keep_warm() must follow where it still should be.
   void trim(WorkerPool& worker);
   // Ends what this worker has here: idle connections and dials close. Its exchanges are gone.
   void detach(WorkerPool& worker);
+
+  // From now on this worker keeps its share of min_idle in connections of this flavor; until
+  // trim() or detach(). False when the pool has retired: look it up again.
+  [[nodiscard]] bool keep_warm(WorkerPool& worker, const FlavorRef& flavor,
+                               const DialLimits& dial_limits);
 
   // True when nothing was held or waited for during `unused_for`, or was found so earlier: from
   // then on every acquire() answers Retired.
@@ -135,18 +144,31 @@ class HostPool {
     WorkerPool& worker;
     Deadline deadline;
   };
-  // What one worker has here. Lists change under the mutex; the sweep is the worker's own.
+  // What a worker keeps warm here; `check` fires when there may be too little of it.
+  struct Warm {
+    Warm(HostPool& pool, WorkerPool& owner, FlavorRef what, const DialLimits& limits);
+    void on_due() { host.on_warm_due(worker); }
+    HostPool& host;
+    WorkerPool& worker;
+    const FlavorRef flavor;
+    const DialLimits dial_limits;
+    Deadline check;
+    BackOff back_off;
+  };
+  // What one worker has here. Lists change under the mutex; the deadlines are the worker's own.
   struct Slot {
     ConnectionList idle;
     ConnectionList dialing;
     ConnectionList spare;
     WaiterList queued;
     WaiterList paired;
+    std::uint32_t idle_count = 0;
     std::uint32_t queued_count = 0;
     std::uint32_t grants_on_their_way = 0;
     WorkerPool* worker = nullptr;
     UpstreamMetrics* metrics = nullptr;
     std::unique_ptr<Sweep> sweep;
+    std::unique_ptr<Warm> warm;  // null: nothing
   };
   // What is to be done once the mutex is free. Empty on the common way: nothing is allocated.
   struct Next {
@@ -175,19 +197,32 @@ class HostPool {
   static UpstreamConnection* find_spare(Slot& slot, const Flavor& flavor);
   void find_waiter_for(UpstreamConnection& spare, Next& next);
   Slot* neediest_slot();
+  bool may_connect() const { return dialing_count_ + granted_count_ < limits_.max_connecting; }
   bool may_dial(Slot& slot) const;
   void use_permits(WorkerPool& own, Next& next);
   std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
   MonotonicTime end_of_life(const UpstreamConnection& connection) const;
   MonotonicTime end_of_idling(const UpstreamConnection& connection) const;
   void join_idle(UpstreamConnection& connection);
+  void leave_idle(UpstreamConnection& connection);
+  MonotonicTime next_look(const Slot& slot, const UpstreamConnection& idle) const;
   void arm_sweep(Slot& slot);
   void learn_from_close(const UpstreamConnection& idle, CloseReason reason);
   void end_those_slept_through(Slot& slot, Next& next);
   void place(UpstreamConnection& connection, Next& next);
   void deliver(UpstreamConnection& connection, Waiter& waiter, Next& next);
   void take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing);
-  bool unused() const { return permits_ == 0 && queued_count_ == 0; }
+  bool unused() const { return permits_ == 0 && queued_count_ == 0 && warm_count_ == 0; }
+  UpstreamConnection& new_dial(WorkerPool& worker, const FlavorRef& flavor,
+                               const DialLimits& limits);
+  void let_cool(Slot& slot);
+  std::uint32_t share_of(const Slot& slot) const;
+  std::uint32_t count_warm(Slot& slot) const;
+  MonotonicTime replace_at(const UpstreamConnection& idle) const;
+  void top_up(Slot& slot, Next& next);
+  void notice_shortage(Slot& slot);
+  static void back_off(Slot& slot);
+  void back_off_from_close(const UpstreamConnection& idle);
 
   // With the mutex free.
   void carry_out(Next& next);
@@ -203,6 +238,7 @@ class HostPool {
   void on_dial_failed(UpstreamConnection& connection, const Error& error);
   void on_grant(WorkerPool& worker);
   void on_sweep(WorkerPool& worker);
+  void on_warm_due(WorkerPool& worker);
   void fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error);
   static void fail(WaiterList& failing, const Error& error);
   static void tell_phase(Waiter& waiter);
@@ -221,6 +257,7 @@ class HostPool {
                 tunnel_count_ = 0;
   std::uint32_t granted_count_ = 0;  // grants on their way
   std::uint32_t queued_count_ = 0;
+  std::uint32_t warm_count_ = 0;  // slots that keep something warm
   ConnectionList busy_;
   ConnectionList draining_;
   ConnectionList tunnels_;

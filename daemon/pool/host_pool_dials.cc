@@ -82,7 +82,7 @@ HostPool::Slot* HostPool::neediest_slot() {
 // Whether a waiter of this slot may have a dial now. What is idle beside it is of another flavor
 // and gives its permit up; above a lowered limit its end would free none.
 bool HostPool::may_dial(Slot& slot) const {
-  if (dialing_count_ + granted_count_ >= limits_.max_connecting) return false;
+  if (!may_connect()) return false;
   return permits_ < limits_.max_connections ||
          (permits_ == limits_.max_connections && !slot.idle.empty());
 }
@@ -109,11 +109,18 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
 }
 
 void HostPool::add_dial(WorkerPool& worker, Waiter& waiter, Next& next) {
-  auto* dial = new UpstreamConnection(*this, worker, waiter.flavor_, waiter.limits_);
+  UpstreamConnection& dial = new_dial(worker, waiter.flavor_, waiter.limits_);
+  pair(waiter, dial);
+  next.dials.push_back(&dial);
+}
+
+UpstreamConnection& HostPool::new_dial(WorkerPool& worker, const FlavorRef& flavor,
+                                       const DialLimits& limits) {
+  auto* dial = new UpstreamConnection(*this, worker, flavor, limits);
   ++permits_;
   ++dialing_count_;
-  pair(waiter, *dial);
-  next.dials.push_back(dial);
+  slot_of(worker).spare.push_back(*dial);
+  return *dial;
 }
 
 void HostPool::on_grant(WorkerPool& worker) {
@@ -168,6 +175,7 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
     }
     place(connection, next);
     use_permits(connection.worker_, next);  // there is one dial less
+    top_up(slot, next);
   }
   carry_out(next);
 }
@@ -195,6 +203,8 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
       }
     }
     use_permits(connection.worker_, next);
+    back_off(own);
+    top_up(own, next);
   }
   for (WorkerPool* other : others) {
     post(other->executor(), [this, other, before = connection.created_, error] {

@@ -89,6 +89,7 @@ MonotonicTime HostPool::end_of_idling(const UpstreamConnection& connection) cons
 
 // What it did with a connection that was never used says nothing of those that were.
 void HostPool::learn_from_close(const UpstreamConnection& idle, CloseReason reason) {
+  back_off_from_close(idle);
   if (reason != CloseReason::kPeerClosedIdle || idle.requests_ == 0) return;
   const MonotonicTime now = idle.worker_.now();
   learned_idle_.on_closed(now - idle.idle_since_, now);
@@ -104,16 +105,31 @@ void HostPool::end_those_slept_through(Slot& slot, Next& next) {
 
 void HostPool::join_idle(UpstreamConnection& connection) {
   Slot& slot = slot_of(connection.worker_);
+  ++idle_count_;
+  ++slot.idle_count;
   slot.idle.push_front(connection);
   connection.idle_since_ = connection.worker_.now();
   connection.stream_->set_handler(&connection);
-  const MonotonicTime end = end_of_idling(connection);
-  if (end < slot.sweep->deadline.expiry()) slot.sweep->deadline.arm(end);
+  const MonotonicTime due = next_look(slot, connection);
+  if (due < slot.sweep->deadline.expiry()) slot.sweep->deadline.arm(due);
+}
+
+void HostPool::leave_idle(UpstreamConnection& connection) {
+  Slot& slot = slot_of(connection.worker_);
+  --idle_count_;
+  --slot.idle_count;
+  if (slot.warm != nullptr) notice_shortage(slot);
+}
+
+// When the sweep has something to do about an idle connection: to close it, or to have it replaced.
+MonotonicTime HostPool::next_look(const Slot& slot, const UpstreamConnection& idle) const {
+  if (slot.warm != nullptr && replace_at(idle) > idle.worker_.now()) return replace_at(idle);
+  return end_of_idling(idle);
 }
 
 void HostPool::arm_sweep(Slot& slot) {
   MonotonicTime first = kForever;
-  for (const UpstreamConnection& idle : slot.idle) first = std::min(first, end_of_idling(idle));
+  for (const UpstreamConnection& idle : slot.idle) first = std::min(first, next_look(slot, idle));
   slot.sweep->deadline.arm(first);
 }
 
@@ -169,6 +185,7 @@ void HostPool::on_sweep(WorkerPool& worker) {
     }
     arm_sweep(slot);
     use_permits(worker, next);
+    top_up(slot, next);
   }
   carry_out(next);
 }
@@ -178,6 +195,7 @@ void HostPool::trim(WorkerPool& worker) {
   {
     const std::lock_guard lock(mutex_);
     Slot& slot = slot_of(worker);
+    let_cool(slot);
     ConnectionList kept;
     kept.splice_back(slot.idle);
     while (!kept.empty()) {

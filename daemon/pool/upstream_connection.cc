@@ -21,7 +21,7 @@ UpstreamConnection::UpstreamConnection(HostPool& host, WorkerPool& worker, Flavo
       dial_limits_(limits),
       id_(worker.next_connection_id()),
       created_(worker.now()),
-      lifetime_share_(worker.draw_lifetime_share()) {
+      lifetime_share_(1 - worker.draw() / 10) {
   const DialTarget& target = *flavor_->target;
   const bool nothing_to_resolve =
       !target.unix_path.empty() || SocketAddress::from_ip(target.host, target.port).has_value();

@@ -59,11 +59,16 @@ AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler
     AcquireOutcome outcome = host.pool->acquire(*this, flavor_for(host, request), limits, handler,
                                                 request.prefers_recent);
     if (!std::holds_alternative<Retired>(outcome)) return outcome;
-    // Whoever retired it may not have told the registry yet; do not find it there again.
-    host.pool->detach(*this);
-    registry_.remove(*host.pool);
-    hosts_.erase(hosts_.find(key));
+    drop_retired(key);
   }
+}
+
+// Whoever retired it may not have told the registry yet; do not find it there again.
+void WorkerPool::drop_retired(const HostKeyView& key) {
+  const auto it = hosts_.find(key);
+  it->second.pool->detach(*this);
+  registry_.remove(*it->second.pool);
+  hosts_.erase(it);
 }
 
 MonotonicTime WorkerPool::woke_at() {
@@ -92,6 +97,16 @@ void WorkerPool::on_reconfigured() {
   for (auto& [key, host] : hosts_) {
     host.flavors.clear();  // made again with the new settings at the next acquire
     host.pool->trim(*this);
+  }
+}
+
+void WorkerPool::keep_warm(const AcquireRequest& request) {
+  const DialLimits limits = dial_limits(request.policy.timeouts);
+  const HostKeyView key{request.upstream, request.choice.host, request.choice.port};
+  for (;;) {
+    Host& host = host_for(key);
+    if (host.pool->keep_warm(*this, flavor_for(host, request), limits)) return;
+    drop_retired(key);
   }
 }
 

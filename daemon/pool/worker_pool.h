@@ -57,8 +57,11 @@ class WorkerPool {
   // A connection that is idle; or a place in the queue or a dial; or why neither (queue full).
   [[nodiscard]] AcquireOutcome acquire(const AcquireRequest& request, AcquireHandler& handler);
 
-  // The registry has applied a new configuration: closes what it excludes.
+  // The registry has applied a new configuration: closes what it excludes. What is to be kept warm
+  // must be told anew.
   void on_reconfigured();
+  // Opens this worker's share of min_idle for where the request would go, and keeps it.
+  void keep_warm(const AcquireRequest& request);
   void shut_down();
 
   std::size_t index() const { return index_; }
@@ -72,8 +75,8 @@ class WorkerPool {
   WorkerMetrics& metrics() { return outside_.metrics; }
   // Unique in the process: the worker's number in the upper bits.
   std::uint64_t next_connection_id() { return ++last_connection_id_; }
-  // 0.9 to 1.
-  double draw_lifetime_share() { return std::uniform_real_distribution(0.9, 1.0)(random_); }
+  // 0 to 1, by chance.
+  double draw() { return std::uniform_real_distribution()(random_); }
 
  private:
   struct Host {
@@ -82,6 +85,7 @@ class WorkerPool {
   };
 
   Host& host_for(const HostKeyView& key);
+  void drop_retired(const HostKeyView& key);
   static const FlavorRef& flavor_for(Host& host, const AcquireRequest& request);
   void forget_unused();
 

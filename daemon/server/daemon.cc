@@ -371,9 +371,28 @@ void Daemon::stop() {
 // What the admin server asks for
 
 bool Daemon::ready(std::string& why) {
-  if (state_ == State::kServing) return true;
+  if (state_ == State::kServing) {
+    warmed_up_ = warmed_up_ || warmed_up(why);
+    return warmed_up_;
+  }
   why = state_ == State::kStarting ? "starting" : "draining";
   return false;
+}
+
+// Once is enough: what happens to them later is no reason to send nobody here.
+bool Daemon::warmed_up(std::string& why) const {
+  for (const HostSnapshot& host : registry_.snapshot(loop_.now())) {
+    const Upstream* upstream = table_->find(host.key.upstream);
+    if (!host.warm || upstream == nullptr || !upstream->settings->policy.pool.warmup_required)
+      continue;
+    const std::uint32_t open = host.idle + host.busy + host.draining + host.upgraded;
+    if (open >= host.limits.min_idle) continue;
+    why = "warming up: upstream " + host.key.upstream + " has " + std::to_string(open) + " of " +
+          std::to_string(host.limits.min_idle) + " connections to " + host.key.host;
+    if (!host.last_error.empty()) why += ", the last dial failed: " + host.last_error;
+    return false;
+  }
+  return true;
 }
 
 std::string Daemon::pools_json(std::string_view upstream) {

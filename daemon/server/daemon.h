@@ -76,6 +76,7 @@ class Daemon final : private AdminBackend {
 
   // What the admin server asks for.
   bool ready(std::string& why) override;
+  bool warmed_up(std::string& why) const;
   std::string pools_json(std::string_view upstream) override;
   std::string dns_json() override;
   std::string metrics_text() override;
@@ -111,6 +112,7 @@ class Daemon final : private AdminBackend {
   State state_ = State::kStarting;
   std::size_t undrained_workers_ = 0;
   int exit_code_ = kExitOk;
+  bool warmed_up_ = false;  // what pool.warmup requires was open once
 };
 
 }  // namespace penstock

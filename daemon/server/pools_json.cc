@@ -36,6 +36,7 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   json.open('{');
   write_limit(json, "max_connections", host.limits.max_connections);
   write_limit(json, "max_idle", host.limits.max_idle);
+  write_limit(json, "min_idle", host.limits.min_idle);
   write_limit(json, "max_connecting", host.limits.max_connecting);
   write_limit(json, "max_waiting", host.limits.max_waiting);
   json.close('}');

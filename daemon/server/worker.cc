@@ -6,6 +6,7 @@
 #include <random>
 
 #include "net/tcp_stream.h"
+#include "proxy/warm_hosts.h"
 
 namespace penstock {
 
@@ -104,6 +105,7 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
                                                   .clients = shared_.clients,
                                                   .log = shared_.log},
                                    config.table, shared_.pseudonym, random_number());
+  keep_hosts_warm(*config.table, *pool_);
 }
 
 Worker::~Worker() {
@@ -195,6 +197,7 @@ void Worker::apply(const WorkerConfig& config) {
   dialer_->set_egress(config.egress);
   proxy_->reconfigure(config.table);
   pool_->on_reconfigured();
+  keep_hosts_warm(*config.table, *pool_);
 }
 
 void Worker::begin_drain(Done done) {

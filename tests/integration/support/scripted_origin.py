@@ -95,10 +95,13 @@ class Connection:
 
 
 class ScriptedOrigin:
-    """Listens on `address`; `context` makes it speak TLS. Threads end with stop()."""
+    """Listens on `address`; `context` makes it speak TLS. Threads end with stop().
+
+    One that is `down` refuses connections at its port until come_up().
+    """
 
     def __init__(self, serve, context=None, before_handshake=None, receive_buffer=None,
-                 address="127.0.0.1", port=0):
+                 address="127.0.0.1", port=0, down=False):
         self._serve = serve
         self._context = context
         self._before_handshake = before_handshake
@@ -116,10 +119,14 @@ class ScriptedOrigin:
         if receive_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._listener.bind((address, port))
-        self._listener.listen(512)
         self.port = self._listener.getsockname()[1]
         self._socks = set()
         self._thread = threading.Thread(target=self._accept, daemon=True)
+        if not down:
+            self.come_up()
+
+    def come_up(self):
+        self._listener.listen(512)
         self._thread.start()
 
     @property
@@ -132,9 +139,10 @@ class ScriptedOrigin:
 
     def stop(self):
         self.stopping.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
+        if self._thread.is_alive():
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._thread.join(5)
         self._listener.close()
-        self._thread.join(5)
         with self._lock:
             socks = list(self._socks)
         for sock in socks:

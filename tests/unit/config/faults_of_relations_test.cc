@@ -78,6 +78,18 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
        "    pool: {max_connections: 5}\n",
        {"6:29: upstreams[0].pool.max_connections: max_connecting is 20, above max_connections, 5 "
         "(at most max_connections)"}},
+      {"upstreams:\n  - name: a\n    hosts: [a.example]\n    pool: {max_connections: 5, min_idle: "
+       "6}\n",
+       {"4:42: upstreams[0].pool.min_idle: min_idle is 6, above max_idle, 5 (at most max_idle)"}},
+      {"defaults: {pool: {min_idle: 2}}\nupstreams:\n  - name: a\n    hosts: [a.example, "
+       "'*.a.example']\n  - name: b\n    hosts: ['*']\n    pool: {min_idle: 0}\n  - name: c\n    "
+       "hosts: ['*.c.example']\n    origin: c.example\n",
+       {"1:29: defaults.pool.min_idle: upstream \"a\" has hosts that are not known before a "
+        "request "
+        "names them (it needs origin, exact hosts only, or min_idle: 0)"}},
+      {"upstreams:\n  - name: a\n    hosts: [a.example]\n    pool: {min_idle: 1, reuse: false}\n",
+       {"4:22: upstreams[0].pool.min_idle: contradicts reuse: false, which keeps no connection "
+        "(min_idle: 0, or reuse: true)"}},
       {"defaults:\n  pool: {max_idle: 1001}\n",
        {"2:20: defaults.pool.max_idle: max_idle is 1001, above max_connections, 1000 (at most "
         "max_connections)"}},
@@ -115,7 +127,7 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
       {"dns: {max_ttl: 500ms}\n",
        {"1:16: dns.max_ttl: min_ttl is 1s, above max_ttl, 500ms (at most max_ttl)"}},
       {"client:\n  header_timeout: 0\nlog: {level: loud}\nupstreams:\n  - name: A\n    hosts: [x "
-       "y]\n    pool: {max_idle: 5, max_connections: 4, warmup: background}\n  - name: b\n    "
+       "y]\n    pool: {max_idle: 5, max_connections: 4, ordr: lifo}\n  - name: b\n    "
        "timeouts: "
        "{totl: 5}\nlisteners: [{address: 1}]\n",
        {"2:19: client.header_timeout: \"0\" would end at once; for no limit write off (1ms to 24h, "
@@ -128,7 +140,7 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
         "(a list of host, host:port, \"*.suffix\" or \"*\")",
         "7:22: upstreams[0].pool.max_idle: max_idle is 5, above max_connections, 4 (at most "
         "max_connections)",
-        "7:45: upstreams[0].pool.warmup: not supported in this version",
+        "7:45: upstreams[0].pool.ordr: unknown key; did you mean order?",
         "8:5: upstreams[1].hosts: is missing (a list of host, host:port, \"*.suffix\" or \"*\")",
         "9:16: upstreams[1].timeouts.totl: unknown key; did you mean total?",
         "10:23: listeners[0].address: \"1\" has no address; write 127.0.0.1:1 (an address with "

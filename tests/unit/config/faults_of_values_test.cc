@@ -182,6 +182,8 @@ TEST(Faults, OfValuesNameWhatToWriteInstead) {
         "unlimited)"}},
       {"defaults:\n  pool: {max_connecting: 0}\n",
        {"2:26: defaults.pool.max_connecting: \"0\" is too small (1 to 1000000, or unlimited)"}},
+      {"defaults:\n  pool: {warmup: yes}\n",
+       {"2:18: defaults.pool.warmup: \"yes\" is not one of its words (background or required)"}},
       {"defaults:\n  pool: {order: random}\n",
        {"2:17: defaults.pool.order: \"random\" is not one of its words (lifo or fifo)"}},
       {"defaults:\n  pool: {max_lifetime: 30}\n",

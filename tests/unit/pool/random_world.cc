@@ -13,10 +13,15 @@ HostLimits RandomWorld::random_limits() {
   limits.max_waiting = static_cast<std::uint32_t>(one_in(4) ? pick(3) : 30);
   if (!one_in(3)) limits.idle_timeout = std::chrono::seconds(1 + pick(60));
   limits.reuse = !one_in(6);
+  if (limits.reuse) limits.min_idle = static_cast<std::uint32_t>(pick(limits.max_idle + 1));
   if (one_in(2)) limits.order = PoolOrder::kFifo;
   if (one_in(3)) limits.max_lifetime = std::chrono::seconds(1 + pick(90));
   if (one_in(3)) limits.max_requests = 1 + static_cast<std::uint32_t>(pick(4));
   return limits;
+}
+
+void RandomWorld::keep_warm(std::size_t worker) {
+  EXPECT_TRUE(host_.keep_warm(workers_[worker].pool, flavors_[0], DialLimits{}));
 }
 
 void RandomWorld::step() {
@@ -229,6 +234,7 @@ void RandomWorld::catch_up() {
     if (flavors_[0]->identity != identity_) {
       for (FlavorRef& flavor : flavors_) flavor = make_flavor(identity_, flavor->tls);
     }
+    keep_warm(which);
   } else {
     workers_[which].executor.run_one();
   }

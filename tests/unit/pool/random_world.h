@@ -30,6 +30,8 @@ class RandomWorld {
     reloads_ = variety % 3 == 0;
     limits_ = random_limits();
     host_.set_limits(limits_, kIdentity);
+    for (std::size_t i = 0; i < worker_count_ && variety % 5 >= 2; ++i) keep_warm(i);
+    check();
   }
   RandomWorld(const RandomWorld&) = delete;
   RandomWorld& operator=(const RandomWorld&) = delete;
@@ -45,6 +47,7 @@ class RandomWorld {
   bool one_in(std::size_t count) { return pick(count) == 0; }
   TestWorker& any_worker() { return workers_[pick(worker_count_)]; }
 
+  void keep_warm(std::size_t worker);
   void acquire();
   void cancel_one();
   void end_one();

@@ -36,6 +36,17 @@ class WorkerPoolTest : public testing::Test {
     for (TestWorker& worker : workers_) worker.pool.on_reconfigured();
   }
 
+  void keep_warm(const std::string& host = "api.test") {
+    const Destination destination(upstream_);
+    const Destination::Choice choice{.host = host, .port = 443, .tls = true};
+    workers_[0].pool.keep_warm({.upstream = upstream_.name,
+                                .destination = destination,
+                                .choice = choice,
+                                .identity = identity_,
+                                .policy = upstream_.policy,
+                                .tls = no_tls_});
+  }
+
   Client& acquire(const std::string& host = "api.test", bool tls = true, std::size_t worker = 0) {
     Client& client = *clients_.emplace_back(std::make_unique<Client>());
     const Destination destination(upstream_);
@@ -102,6 +113,28 @@ TEST_F(WorkerPoolTest, DialsAUnixSocketWithoutALookup) {
   upstream_.policy.connect_to = "unix:/run/origin.sock";
   EXPECT_EQ(acquire().phases(), (std::vector{Phase::kConnect}));
   EXPECT_EQ(dialer().target().unix_path, "/run/origin.sock");
+}
+
+TEST_F(WorkerPoolTest, KeepsConnectionsWhereARequestWouldGo) {
+  apply({.min_idle = 4});  // of two workers
+  keep_warm();
+  EXPECT_EQ(dialer().in_flight(), 2U);
+  dialer().complete();
+  EXPECT_TRUE(acquire().leasing()) << "of the flavor that requests have";
+  clock_.advance(seconds(3600));
+  EXPECT_EQ(known_hosts(), 1U) << "what is kept warm is not forgotten";
+}
+
+TEST_F(WorkerPoolTest, ReloadEndsWhatWasKeptWarm) {
+  apply({.min_idle = 2});
+  keep_warm();
+  dialer().complete();
+  apply({.min_idle = 0});
+  dialer().peer(0).send_eof();
+  dialer().peer(0).turn();
+  clock_.advance(seconds(600));
+  EXPECT_EQ(dialer().started(), 1U);
+  EXPECT_EQ(known_hosts(), 0U);
 }
 
 TEST_F(WorkerPoolTest, PlaintextHasNoServerName) {
