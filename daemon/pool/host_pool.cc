@@ -288,7 +288,8 @@ void HostPool::carry_out(Next& next) {
     if (dial->waiter_ != nullptr) tell_phase(*dial->waiter_);
   }
   for (WorkerPool* worker : next.grants) {
-    post(worker->executor(), [this, worker] { on_grant(*worker); });
+    post(worker->executor(),
+         [grant = Grant(shared_from_this(), *worker)]() mutable { grant.arrive(); });
   }
   for (Waiter* waiter : next.repaired) tell_phase(*waiter);
   // Last: the handler may do anything, also end what the others were about.

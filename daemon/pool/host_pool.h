@@ -18,8 +18,9 @@
 //   queued    per worker, waiters without a dial, oldest first
 //   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
 //
-// Owner: PoolRegistry, and each WorkerPool that caches it. Thread: any, but a slot's connections
-// and waiters are touched by their own worker only. Ends empty (asserted), after it was retired.
+// Owner: PoolRegistry, each WorkerPool that caches it, and what it has posted. Thread: any, but a
+// slot's connections and waiters are touched by their own worker only. Ends empty (asserted), after
+// it was retired.
 #pragma once
 
 #include <array>
@@ -93,7 +94,7 @@ using AcquireOutcome = std::variant<Lease, Waiting, Error, Retired>;
 
 struct UpstreamMetrics;
 
-class HostPool {
+class HostPool : public std::enable_shared_from_this<HostPool> {
  public:
   HostPool(HostKey key, const HostLimits& limits, std::uint64_t identity, std::size_t worker_count);
   HostPool(const HostPool&) = delete;
@@ -170,6 +171,20 @@ class HostPool {
     std::unique_ptr<Sweep> sweep;
     std::unique_ptr<Warm> warm;  // null: nothing
   };
+  // A permission to dial that is on its way to a worker; gives itself back if it never arrives.
+  class Grant {
+   public:
+    Grant(std::shared_ptr<HostPool> host, WorkerPool& worker);
+    Grant(Grant&&) = default;
+    Grant& operator=(Grant&&) = delete;
+    ~Grant();
+    void arrive();
+
+   private:
+    std::shared_ptr<HostPool> host_;  // null: it has arrived
+    WorkerPool* worker_;
+    std::size_t slot_;
+  };
   // What is to be done once the mutex is free. Empty on the common way: nothing is allocated.
   struct Next {
     Waiter* deliver_to = nullptr;
@@ -236,6 +251,7 @@ class HostPool {
   void cancel(Waiter& waiter);
   void on_dialed(UpstreamConnection& connection);
   void on_dial_failed(UpstreamConnection& connection, const Error& error);
+  void take_back_grant(std::size_t slot);
   void on_grant(WorkerPool& worker);
   void on_sweep(WorkerPool& worker);
   void on_warm_due(WorkerPool& worker);

@@ -123,14 +123,33 @@ UpstreamConnection& HostPool::new_dial(WorkerPool& worker, const FlavorRef& flav
   return *dial;
 }
 
+HostPool::Grant::Grant(std::shared_ptr<HostPool> host, WorkerPool& worker)
+    : host_(std::move(host)), worker_(&worker), slot_(worker.index()) {}
+
+// The worker may be gone by then: its executor ended with what was posted to it.
+HostPool::Grant::~Grant() {
+  if (host_ == nullptr) return;
+  const std::lock_guard lock(host_->mutex_);
+  host_->take_back_grant(slot_);
+}
+
+void HostPool::Grant::arrive() { std::exchange(host_, nullptr)->on_grant(*worker_); }
+
+void HostPool::take_back_grant(std::size_t slot) {
+  --slots_[slot].grants_on_their_way;
+  --granted_count_;
+  --permits_;
+  unused_since_ = kNever;
+}
+
 void HostPool::on_grant(WorkerPool& worker) {
+  const std::shared_ptr<HostPool> alive = shared_from_this();
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    --slot_of(worker).grants_on_their_way;
-    --granted_count_;
-    --permits_;
-    use_permits(worker, next);  // for its own waiter, or another's when that one has left
+    take_back_grant(worker.index());
+    // For its own waiter, or another's when that one has left.
+    if (slots_[worker.index()].worker != nullptr) use_permits(worker, next);
   }
   carry_out(next);
 }
@@ -207,9 +226,8 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
     top_up(own, next);
   }
   for (WorkerPool* other : others) {
-    post(other->executor(), [this, other, before = connection.created_, error] {
-      fail_waiters(*other, before, error);
-    });
+    post(other->executor(), [host = shared_from_this(), other, before = connection.created_,
+                             error] { host->fail_waiters(*other, before, error); });
   }
   carry_out(next);
   fail(failing, error);
@@ -219,7 +237,7 @@ void HostPool::fail_waiters(WorkerPool& worker, MonotonicTime before, const Erro
   WaiterList failing;
   {
     const std::lock_guard lock(mutex_);
-    take_waiters_before(slot_of(worker), before, failing);
+    take_waiters_before(slots_[worker.index()], before, failing);
   }
   fail(failing, error);
 }

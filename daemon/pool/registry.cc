@@ -27,6 +27,15 @@ void PoolRegistry::remove(const HostPool& pool) {
   if (it != pools_.end() && it->second.get() == &pool) pools_.erase(it);
 }
 
+// Others take their share of it under this mutex, so that a count of one stays one.
+void PoolRegistry::release(std::shared_ptr<HostPool> pool) {
+  const std::lock_guard lock(mutex_);
+  const auto it = pools_.find(pool->key());
+  if (it == pools_.end() || it->second != pool) return;
+  pool.reset();
+  if (it->second.use_count() == 1) pools_.erase(it);
+}
+
 std::vector<HostSnapshot> PoolRegistry::snapshot(MonotonicTime now) const {
   const std::lock_guard lock(mutex_);
   std::vector<HostSnapshot> snapshots;

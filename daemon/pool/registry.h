@@ -65,6 +65,8 @@ class PoolRegistry {
   std::shared_ptr<HostPool> find_or_create(const HostKeyView& key);
   // Forgets a pool that has retired; later look-ups make another.
   void remove(const HostPool& pool);
+  // A worker has done with it; forgotten unless others have not.
+  void release(std::shared_ptr<HostPool> pool);
 
   std::vector<HostSnapshot> snapshot(MonotonicTime now) const;
 

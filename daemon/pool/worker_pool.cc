@@ -113,7 +113,7 @@ void WorkerPool::keep_warm(const AcquireRequest& request) {
 void WorkerPool::shut_down() {
   for (auto& [key, host] : hosts_) {
     host.pool->detach(*this);
-    registry_.remove(*host.pool);
+    registry_.release(std::move(host.pool));
   }
   hosts_.clear();
   forget_unused_.cancel();

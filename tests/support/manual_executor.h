@@ -41,6 +41,9 @@ class ManualExecutor final : public Executor {
     while (run_one()) continue;
   }
 
+  // As when the loop ends: what was posted is destroyed without running.
+  void drop_posted() { std::exchange(tasks_, {}).clear(); }
+
   std::size_t posted() const { return tasks_.size(); }
   std::size_t deferred() const { return graveyard_.size(); }
 

@@ -215,5 +215,52 @@ TEST_F(HostPoolTest, WorkersCountTheirOwnConnections) {
   EXPECT_EQ(snapshot().opened, 2U);
 }
 
+TEST_F(HostPoolTest, PermissionThatNeverArrivesGivesItsPermitBack) {
+  set_limits({.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}});
+  Client& busy = connect();
+  Client& waiting = acquire(make_flavor(), 1);
+  busy.close();
+  waiting.cancel();
+  workers_[1].executor.drop_posted();
+  EXPECT_TRUE(acquire().waiting());
+  EXPECT_EQ(books(), (Books{1, 0, 0, 0}));
+}
+
+TEST_F(HostPoolTest, PermissionThatArrivesAfterItsWorkerLeftGivesItsPermitBack) {
+  set_limits({.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}});
+  Client& busy = connect();
+  Client& waiting = acquire(make_flavor(), 1);
+  busy.close();
+  waiting.cancel();
+  host_.detach(workers_[1].pool);
+  run_workers();
+  EXPECT_TRUE(acquire().waiting());
+  EXPECT_EQ(books(), (Books{1, 0, 0, 0}));
+}
+
+TEST_F(HostPoolTest, WhatIsPostedKeepsThePoolAlive) {
+  auto host = std::make_shared<HostPool>(
+      HostKey{"payments", "other.test", 443},
+      HostLimits{.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}},
+      kIdentity, 2);
+  Client first;
+  Client second;
+  first.acquire([&](AcquireHandler& handler) {
+    return host->acquire(workers_[0].pool, make_flavor(), DialLimits{}, handler);
+  });
+  dialer().complete();
+  second.acquire([&](AcquireHandler& handler) {
+    return host->acquire(workers_[1].pool, make_flavor(), DialLimits{}, handler);
+  });
+  first.close();
+  second.cancel();
+  for (TestWorker& worker : workers_) host->detach(worker.pool);
+  const std::weak_ptr<HostPool> watched = host;
+  host.reset();
+  EXPECT_FALSE(watched.expired());
+  run_workers();
+  EXPECT_TRUE(watched.expired());
+}
+
 }  // namespace
 }  // namespace penstock

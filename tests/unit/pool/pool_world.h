@@ -129,7 +129,9 @@ class HostPoolTest : public testing::Test {
   ManualClock clock_;
   PoolRegistry registry_{2};
   std::array<TestWorker, 2> workers_;
-  HostPool host_{{"payments", "api.test", 443}, limits_, kIdentity, 2};
+  const std::shared_ptr<HostPool> shared_host_ =
+      std::make_shared<HostPool>(HostKey{"payments", "api.test", 443}, limits_, kIdentity, 2);
+  HostPool& host_ = *shared_host_;
   std::deque<std::unique_ptr<Client>> clients_;
 
  private:

@@ -92,7 +92,9 @@ class RandomWorld {
   PoolRegistry registry_{2};
   std::array<TestWorker, 2> workers_{TestWorker(0, registry_, clock_),
                                      TestWorker(1, registry_, clock_)};
-  HostPool host_{{"payments", "api.test", 443}, {}, kIdentity, 2};
+  const std::shared_ptr<HostPool> shared_host_ =
+      std::make_shared<HostPool>(HostKey{"payments", "api.test", 443}, HostLimits{}, kIdentity, 2);
+  HostPool& host_ = *shared_host_;
   std::vector<std::unique_ptr<Request>> requests_;
 };
 

@@ -316,5 +316,15 @@ TEST_F(WorkerPoolTest, ShutDownClosesWhatIsIdleAndCancelsDials) {
   EXPECT_EQ(dialer().cancelled(), 1U);
 }
 
+TEST_F(WorkerPoolTest, PoolThatAnotherWorkerUsesOutlivesAWorkersEnd) {
+  apply({.max_connections = 1, .max_idle = 1});
+  acquire("api.test", true, 1);
+  workers_[1].dialer.complete();
+  acquire("api.test", true, 0).cancel();
+  workers_[0].pool.shut_down();
+  EXPECT_EQ(known_hosts(), 1U);
+  EXPECT_EQ(registry_.snapshot(clock_.now())[0].busy, 1U) << "a look-up finds the same pool";
+}
+
 }  // namespace
 }  // namespace penstock
