@@ -71,6 +71,9 @@ class Dialer {
   // Never calls back before it has returned.
   [[nodiscard]] virtual Pending dial(std::shared_ptr<const DialTarget> target,
                                      const DialLimits& limits, DialHandler& handler) = 0;
+  // Connections to this name are open: it is worth knowing where it leads before it is dialled
+  // again.
+  virtual void keep_fresh(const std::string& /*host*/) {}
 };
 
 }  // namespace penstock

@@ -29,6 +29,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -122,6 +123,15 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   [[nodiscard]] bool keep_warm(WorkerPool& worker, const FlavorRef& flavor,
                                const DialLimits& dial_limits);
 
+  // The name leads to this address no longer (its port does not count): of this worker's
+  // connections there the idle ones are closed, at most max_connecting a second, the busy ones
+  // when they return. Others stay.
+  void on_address_left(WorkerPool& worker, std::string_view host, const SocketAddress& address);
+  // It does again: those that are left stay.
+  void on_address_returned(WorkerPool& worker, std::string_view host, const SocketAddress& address);
+  // Whether connections or dials are up.
+  bool in_use() const;
+
   // True when nothing was held or waited for during `unused_for`, or was found so earlier: from
   // then on every acquire() answers Retired.
   bool retire_if_unused(MonotonicTime now, Duration unused_for);
@@ -168,6 +178,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
     std::uint32_t grants_on_their_way = 0;
     WorkerPool* worker = nullptr;
     UpstreamMetrics* metrics = nullptr;
+    MonotonicTime next_retirement = kNever;  // of idle connections whose address has left
     std::unique_ptr<Sweep> sweep;
     std::unique_ptr<Warm> warm;  // null: nothing
   };
@@ -222,6 +233,9 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void leave_idle(UpstreamConnection& connection);
   MonotonicTime next_look(const Slot& slot, const UpstreamConnection& idle) const;
   void arm_sweep(Slot& slot);
+  void sweep(Slot& slot, Next& next);
+  void mark_departed(Slot& slot, std::string_view host, const SocketAddress& address,
+                     bool departed);
   void learn_from_close(const UpstreamConnection& idle, CloseReason reason);
   void end_those_slept_through(Slot& slot, Next& next);
   void place(UpstreamConnection& connection, Next& next);

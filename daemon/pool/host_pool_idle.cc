@@ -14,6 +14,9 @@ namespace {
 // What was idle for less has not been slept through unseen.
 constexpr Duration kBriefly = std::chrono::milliseconds(5);
 
+// Connections to an address that has left are closed a few at a time: their load moves elsewhere.
+constexpr Duration kRetirementInterval = std::chrono::seconds(1);
+
 Limit shorter(const Limit& a, const Limit& b) {
   if (!a || !b) return a ? a : b;
   return std::min(*a, *b);
@@ -68,6 +71,7 @@ std::optional<CloseReason> HostPool::unfit(const UpstreamConnection& connection)
   if (permits_ > limits_.max_connections) return CloseReason::kTrimmed;
   if (!limits_.reuse && connection.requests_ > 0) return CloseReason::kMaxRequests;
   if (connection.requests_ >= limits_.max_requests) return CloseReason::kMaxRequests;
+  if (connection.departed_) return CloseReason::kRetiredDns;
   if (connection.requests_ >= connection.server_max_requests_) return CloseReason::kServerClose;
   if (end_of_life(connection) <= connection.worker_.now()) return CloseReason::kMaxLifetime;
   return std::nullopt;
@@ -123,6 +127,7 @@ void HostPool::leave_idle(UpstreamConnection& connection) {
 
 // When the sweep has something to do about an idle connection: to close it, or to have it replaced.
 MonotonicTime HostPool::next_look(const Slot& slot, const UpstreamConnection& idle) const {
+  if (idle.departed_) return std::min(end_of_idling(idle), slot.next_retirement);
   if (slot.warm != nullptr && replace_at(idle) > idle.worker_.now()) return replace_at(idle);
   return end_of_idling(idle);
 }
@@ -173,21 +178,64 @@ void HostPool::on_sweep(WorkerPool& worker) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(worker);
-    end_those_slept_through(slot, next);
-    const MonotonicTime now = worker.now();
-    for (auto it = slot.idle.begin(); it != slot.idle.end();) {
-      UpstreamConnection& idle = *it;
-      ++it;
-      if (end_of_idling(idle) > now) continue;
-      const bool too_old = end_of_life(idle) <= now;
-      end(idle, too_old ? CloseReason::kMaxLifetime : CloseReason::kIdleTimeout, next);
-    }
-    arm_sweep(slot);
-    use_permits(worker, next);
-    top_up(slot, next);
+    sweep(slot_of(worker), next);
   }
   carry_out(next);
+}
+
+void HostPool::sweep(Slot& slot, Next& next) {
+  end_those_slept_through(slot, next);
+  const MonotonicTime now = slot.worker->now();
+  std::uint32_t may_retire = now >= slot.next_retirement ? limits_.max_connecting : 0;
+  for (auto it = slot.idle.begin(); it != slot.idle.end();) {
+    UpstreamConnection& idle = *it;
+    ++it;
+    if (end_of_life(idle) <= now) {
+      end(idle, CloseReason::kMaxLifetime, next);
+    } else if (end_of_idling(idle) <= now) {
+      end(idle, CloseReason::kIdleTimeout, next);
+    } else if (idle.departed_ && may_retire > 0) {
+      end(idle, CloseReason::kRetiredDns, next);
+      --may_retire;
+      slot.next_retirement = now + kRetirementInterval;
+    }
+  }
+  arm_sweep(slot);
+  use_permits(*slot.worker, next);
+  top_up(slot, next);
+}
+
+void HostPool::on_address_left(WorkerPool& worker, std::string_view host,
+                               const SocketAddress& address) {
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& slot = slot_of(worker);
+    mark_departed(slot, host, address, true);
+    sweep(slot, next);
+  }
+  carry_out(next);
+}
+
+void HostPool::on_address_returned(WorkerPool& worker, std::string_view host,
+                                   const SocketAddress& address) {
+  const std::lock_guard lock(mutex_);
+  mark_departed(slot_of(worker), host, address, false);
+}
+
+void HostPool::mark_departed(Slot& slot, std::string_view host, const SocketAddress& address,
+                             bool departed) {
+  for (ConnectionList* list : {&slot.idle, &busy_, &draining_}) {
+    for (UpstreamConnection& connection : *list) {
+      if (&connection.worker_ == slot.worker && connection.leads_to(host, address))
+        connection.departed_ = departed;
+    }
+  }
+}
+
+bool HostPool::in_use() const {
+  const std::lock_guard lock(mutex_);
+  return permits_ > 0;
 }
 
 void HostPool::trim(WorkerPool& worker) {

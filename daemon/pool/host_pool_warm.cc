@@ -78,7 +78,7 @@ std::uint32_t HostPool::count_warm(Slot& slot) const {
   const Flavor& flavor = *slot.warm->flavor;
   std::uint32_t count = 0;
   for (const UpstreamConnection& idle : slot.idle) {
-    if (idle.flavor_->same_as(flavor) && replace_at(idle) > now) ++count;
+    if (idle.flavor_->same_as(flavor) && !idle.departed_ && replace_at(idle) > now) ++count;
   }
   for (const UpstreamConnection& dial : slot.spare) {
     if (dial.flavor_->same_as(flavor)) ++count;

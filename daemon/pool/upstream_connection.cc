@@ -58,6 +58,14 @@ void UpstreamConnection::heed(const ReuseHints& hints) {
   if (hints.more_requests) server_max_requests_ = requests_ + *hints.more_requests;
 }
 
+bool UpstreamConnection::leads_to(std::string_view host, const SocketAddress& address) const {
+  const DialTarget& target = *flavor_->target;
+  if (!target.unix_path.empty() || target.host != host) return false;
+  SocketAddress here = address;
+  here.set_port(target.port);
+  return here.to_string() == address_;
+}
+
 bool UpstreamConnection::is_dead() {
   char unexpected[64];
   const IoStatus status = stream_->read(unexpected).status;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/intrusive_list.h"
 #include "event/executor.h"
@@ -58,6 +59,8 @@ class UpstreamConnection final : public ListNode<>,
 
   void start_dial();
   void heed(const ReuseHints& hints);
+  // Dialled for this name, to this address; ports do not count.
+  bool leads_to(std::string_view host, const SocketAddress& address) const;
   // Closed or broken, by a look at the socket; data that waits says that it is not.
   bool is_dead();
 
@@ -88,6 +91,7 @@ class UpstreamConnection final : public ListNode<>,
   std::uint64_t requests_ = 0;
   MonotonicTime idle_since_ = kNever;
   std::optional<Duration> server_idle_;  // what the server allows, less a margin
+  bool departed_ = false;                // its name leads elsewhere now
   std::uint64_t server_max_requests_ = UINT64_MAX;
 };
 

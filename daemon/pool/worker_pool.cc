@@ -10,7 +10,7 @@ namespace {
 // Hosts without connections or waiters for so long are forgotten: a forward proxy meets endless
 // names.
 constexpr Duration kUnusedFor = std::chrono::seconds(60);
-constexpr Duration kForgetInterval = std::chrono::seconds(10);
+constexpr Duration kInterval = std::chrono::seconds(10);
 
 // No server closes a connection for a shorter nap.
 constexpr Duration kSleep = std::chrono::seconds(5);
@@ -42,7 +42,7 @@ WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside&
     : index_(index),
       registry_(registry),
       outside_(outside),
-      forget_unused_(outside.timers, Delegate<void()>::to<&WorkerPool::forget_unused>(*this)),
+      look_after_hosts_(outside.timers, Delegate<void()>::to<&WorkerPool::look_after_hosts>(*this)),
       time_asleep_(outside.clock.time_asleep()),
       last_connection_id_(static_cast<std::uint64_t>(index) << 48U),
       random_(outside.seed) {
@@ -80,7 +80,7 @@ MonotonicTime WorkerPool::woke_at() {
 WorkerPool::Host& WorkerPool::host_for(const HostKeyView& key) {
   if (const auto it = hosts_.find(key); it != hosts_.end()) return it->second;
   std::shared_ptr<HostPool> pool = registry_.find_or_create(key);
-  if (!forget_unused_.armed()) forget_unused_.arm(now() + kForgetInterval);
+  if (!look_after_hosts_.armed()) look_after_hosts_.arm(now() + kInterval);
   const HostKey owned = pool->key();
   return hosts_.emplace(owned, Host{std::move(pool), {}}).first->second;
 }
@@ -116,21 +116,43 @@ void WorkerPool::shut_down() {
     registry_.release(std::move(host.pool));
   }
   hosts_.clear();
-  forget_unused_.cancel();
+  look_after_hosts_.cancel();
 }
 
-void WorkerPool::forget_unused() {
+void WorkerPool::on_address_left(std::string_view host, const SocketAddress& address) {
+  for (auto& [key, known] : hosts_) known.pool->on_address_left(*this, host, address);
+}
+
+void WorkerPool::on_address_returned(std::string_view host, const SocketAddress& address) {
+  for (auto& [key, known] : hosts_) known.pool->on_address_returned(*this, host, address);
+}
+
+void WorkerPool::look_after_hosts() {
   for (auto it = hosts_.begin(); it != hosts_.end();) {
-    HostPool& pool = *it->second.pool;
-    if (pool.retire_if_unused(now(), kUnusedFor)) {
-      pool.detach(*this);
-      registry_.remove(pool);
+    if (forget_if_unused(it->second)) {
       it = hosts_.erase(it);
     } else {
+      keep_names_fresh(it->second);
       ++it;
     }
   }
-  if (!hosts_.empty()) forget_unused_.arm(now() + kForgetInterval);
+  if (!hosts_.empty()) look_after_hosts_.arm(now() + kInterval);
+}
+
+bool WorkerPool::forget_if_unused(Host& host) {
+  if (!host.pool->retire_if_unused(now(), kUnusedFor)) return false;
+  host.pool->detach(*this);
+  registry_.remove(*host.pool);
+  return true;
+}
+
+void WorkerPool::keep_names_fresh(const Host& host) {
+  if (!host.pool->in_use()) return;
+  for (const FlavorRef& flavor : host.flavors) {
+    const DialTarget& target = *flavor->target;
+    if (target.unix_path.empty() && !SocketAddress::from_ip(target.host, target.port))
+      outside_.dialer.keep_fresh(target.host);
+  }
 }
 
 }  // namespace penstock

@@ -64,6 +64,11 @@ class WorkerPool {
   void keep_warm(const AcquireRequest& request);
   void shut_down();
 
+  // What the resolver says of a name: an address is not its any more, or is again. Connections that
+  // were dialled for the name and lead there are retired; see HostPool.
+  void on_address_left(std::string_view host, const SocketAddress& address);
+  void on_address_returned(std::string_view host, const SocketAddress& address);
+
   std::size_t index() const { return index_; }
   MonotonicTime now() const { return outside_.clock.now(); }
   // When the machine was last found to have been asleep for more than a few seconds: what had been
@@ -87,13 +92,15 @@ class WorkerPool {
   Host& host_for(const HostKeyView& key);
   void drop_retired(const HostKeyView& key);
   static const FlavorRef& flavor_for(Host& host, const AcquireRequest& request);
-  void forget_unused();
+  void look_after_hosts();
+  bool forget_if_unused(Host& host);
+  void keep_names_fresh(const Host& host);
 
   const std::size_t index_;
   PoolRegistry& registry_;
   Outside outside_;
   std::unordered_map<HostKey, Host, HostKeyHash, HostKeyEqual> hosts_;
-  Deadline forget_unused_;
+  Deadline look_after_hosts_;
   Duration time_asleep_;
   MonotonicTime woke_at_ = kNever;
   std::uint64_t last_connection_id_;

@@ -24,11 +24,13 @@ def test_no_more_dials_than_max_connecting_are_under_way(stack):
                                     timeouts={"queue": "20s", "tls_handshake": "20s"}))
 
     def release():
-        wait_until(lambda: pool(proxy)["waiting"] == 37, "the others wait")
-        assert pool(proxy)["connections"]["dialing"] == 3
-        assert pool(proxy)["limits"]["max_connecting"] == 3
-        assert len(handshaking) == 3
-        released.append(True)
+        try:
+            wait_until(lambda: pool(proxy)["waiting"] == 37 and len(handshaking) == 3, "three dial, the others wait")
+            assert pool(proxy)["connections"]["dialing"] == 3
+            assert pool(proxy)["limits"]["max_connecting"] == 3
+            assert origin.accepted == 3
+        finally:
+            released.append(True)
 
     answers = in_parallel(41, lambda i: release() if i == 40 else proxy.fetch("http://api.test/").status)
     assert answers[:40] == [200] * 40

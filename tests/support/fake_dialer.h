@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,9 @@ class FakeDialer final : public Dialer {
     ++started_;
     return std::make_unique<Dial>(*this, std::move(target), limits, handler);
   }
+
+  void keep_fresh(const std::string& host) override { kept_fresh_.push_back(host); }
+  std::vector<std::string> take_kept_fresh() { return std::exchange(kept_fresh_, {}); }
 
   // The dial's handler is told; a handler may end any dial meanwhile.
   void enter_phase(Phase phase, std::size_t which = 0) {
@@ -118,6 +122,7 @@ class FakeDialer final : public Dialer {
   const Clock& clock_;
   std::vector<Dial*> in_flight_;
   std::vector<std::unique_ptr<FakePeer>> peers_;
+  std::vector<std::string> kept_fresh_;
   std::uint64_t started_ = 0;
   std::uint64_t completed_ = 0;
   std::uint64_t failed_ = 0;

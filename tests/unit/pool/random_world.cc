@@ -161,6 +161,10 @@ void RandomWorld::end(Request& request) {
     case 2:
       redial(request);
       break;
+    case 3:
+      request.client.release({.timeout = std::chrono::seconds(pick(9)),
+                              .more_requests = static_cast<std::uint32_t>(pick(4))});
+      break;
     default:
       request.client.release();
       break;
@@ -213,8 +217,20 @@ void RandomWorld::disturb_idle() {
 }
 
 void RandomWorld::pass_time() {
+  if (one_in(20)) clock_.sleep(std::chrono::seconds(pick(12)));
+  if (one_in(10)) move_address();
   const auto most = one_in(2) ? std::size_t{70'000} : std::size_t{20};
   clock_.advance(std::chrono::milliseconds(pick(most)));
+}
+
+void RandomWorld::move_address() {
+  const SocketAddress address = *SocketAddress::from_ip("192.0.2.1", 0);
+  WorkerPool& worker = any_worker().pool;
+  if (one_in(2)) {
+    host_.on_address_left(worker, "api.test", address);
+  } else {
+    host_.on_address_returned(worker, "api.test", address);
+  }
 }
 
 void RandomWorld::reload() {

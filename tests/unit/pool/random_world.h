@@ -57,6 +57,7 @@ class RandomWorld {
   void fail_dial();
   void disturb_idle();
   void pass_time();
+  void move_address();
   void reload();
   void catch_up();
   HostLimits random_limits();

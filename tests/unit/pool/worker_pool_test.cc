@@ -137,6 +137,35 @@ TEST_F(WorkerPoolTest, ReloadEndsWhatWasKeptWarm) {
   EXPECT_EQ(known_hosts(), 0U);
 }
 
+TEST_F(WorkerPoolTest, NamesOfHostsWithConnectionsAreKeptFresh) {
+  acquire("api.test");
+  dialer().complete();
+  acquire("gone.test").cancel();
+  dialer().fail();
+  acquire("192.0.2.7");
+  dialer().complete();
+  clock_.advance(seconds(11));
+  EXPECT_EQ(dialer().take_kept_fresh(), (std::vector<std::string>{"api.test"}));
+  clients_[0]->close();
+  clock_.advance(seconds(10));
+  EXPECT_EQ(dialer().take_kept_fresh(), std::vector<std::string>{});
+}
+
+TEST_F(WorkerPoolTest, AddressThatLeavesIsToldToEveryHostThatIsDialledThere) {
+  acquire("api.test");
+  acquire("other.test");
+  upstream_.policy.connect_to = "api.test:9443";
+  acquire("alias.test");
+  while (dialer().in_flight() > 0) dialer().complete();
+  for (const auto& client : clients_) client->release();
+  const SocketAddress address = *SocketAddress::from_ip("192.0.2.1", 0);
+  workers_[0].pool.on_address_left("api.test", address);
+  EXPECT_FALSE(dialer().peer(0).open());
+  EXPECT_TRUE(dialer().peer(1).open());
+  EXPECT_FALSE(dialer().peer(2).open()) << "its own name does not matter, where it is dialled does";
+  workers_[0].pool.on_address_returned("api.test", address);
+}
+
 TEST_F(WorkerPoolTest, PlaintextHasNoServerName) {
   acquire("api.test", false);
   EXPECT_EQ(dialer().target().server_name, "");
