@@ -8,7 +8,8 @@
 //
 // Lists, and when one moves:
 //   dialing   per worker, dials with a waiter; until they succeed (idle or busy) or fail (closed)
-//   spare     per worker, dials whose waiter was served otherwise or left: the next waiter's
+//   spare     per worker, dials whose waiter was served otherwise or left, or that min_idle began:
+//             the next waiter's
 //   busy      leased to an exchange; from idle or dialing, to idle or closed
 //   draining  given up by its exchange, the response is read to its end; from busy, to idle or
 //             closed
