@@ -74,6 +74,8 @@ class Dialer {
   // Connections to this name are open: it is worth knowing where it leads before it is dialled
   // again.
   virtual void keep_fresh(const std::string& /*host*/) {}
+  // Takes a stream at rest, which another dialer made, to this one's loop; as Stream::move_to().
+  [[nodiscard]] virtual bool adopt(Stream& stream) = 0;
 };
 
 }  // namespace penstock

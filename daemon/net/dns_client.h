@@ -30,7 +30,7 @@ class DnsClient final : public Resolver {
   std::variant<AddressList, Pending, Error> resolve(const std::string& host,
                                                     ResolveHandler& handler) override;
   // As DnsService::keep_fresh().
-  void keep_fresh(const std::string& host);
+  void keep_fresh(const std::string& host) override;
 
  private:
   DnsService& service_;

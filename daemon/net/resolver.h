@@ -33,6 +33,8 @@ class Resolver {
   // What is known completely is returned at once; otherwise the handler is called on a later turn.
   [[nodiscard]] virtual std::variant<AddressList, Pending, Error> resolve(
       const std::string& host, ResolveHandler& handler) = 0;
+  // There are connections to this name: its addresses are looked at although nobody asks.
+  virtual void keep_fresh(const std::string& /*host*/) {}
 };
 
 }  // namespace penstock

@@ -51,9 +51,7 @@ void WatchedSocket::rest(const std::shared_ptr<WatchGate>& gate) {
 bool WatchedSocket::move_to(Loop& loop) {
   const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) {
-    ::shutdown(fd(), SHUT_RDWR);  // tells the old loop, which closes it
-    static_cast<void>(fd_.release());
-    watcher_.leave();
+    abandon();
     return false;
   }
   static_cast<void>(fd_.release());
@@ -61,6 +59,12 @@ bool WatchedSocket::move_to(Loop& loop) {
   watcher_.move_to(loop, duplicate);
   moved_ = true;
   return true;
+}
+
+void WatchedSocket::abandon() {
+  ::shutdown(fd(), SHUT_RDWR);  // tells the old loop, which closes the descriptor
+  static_cast<void>(fd_.release());
+  watcher_.leave();
 }
 
 void WatchedSocket::acknowledge_now() {

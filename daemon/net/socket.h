@@ -51,6 +51,8 @@ class WatchedSocket {
   // Taken over by the thread of `loop` while at rest. False when there is no descriptor for it:
   // then the connection is shut, and of no use any more.
   bool move_to(Loop& loop);
+  // Taken over to be ended; only the destructor may follow.
+  void abandon();
 
   // TCP_QUICKACK: what has come is acknowledged at once.
   void acknowledge_now();

@@ -82,6 +82,9 @@ class Stream {
   virtual void wake() = 0;
   // False when it failed; then the stream can only be destroyed.
   [[nodiscard]] virtual bool move_to(Loop& loop) = 0;
+  // Any thread that has taken it, instead of move_to(): the connection ends, and only the destructor
+  // may follow.
+  virtual void abandon() = 0;
 
   // Ends our direction after what was written (FIN; TLS: close_notify first).
   virtual void shutdown_write() = 0;

@@ -28,6 +28,7 @@ class TcpStream final : public Stream {
   void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
   void wake() override { socket_.wake(); }
   bool move_to(Loop& loop) override { return socket_.move_to(loop); }
+  void abandon() override { socket_.abandon(); }
   void allow_stalls() override { socket_.allow_stalls(); }
   void shutdown_write() override { socket_.shutdown_write(); }
   void abort() override { socket_.abort(); }

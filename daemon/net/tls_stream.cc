@@ -94,9 +94,14 @@ bool TlsStream::move_to(Loop& loop) {
   if (moved) {
     BIO_set_fd(SSL_get_rbio(ssl_.get()), socket_.fd(), BIO_NOCLOSE);
   } else {
-    end_ = End::kAborted;
+    end_ = End::kAborted;  // no descriptor for close_notify
   }
   return moved;
+}
+
+void TlsStream::abandon() {
+  socket_.abandon();
+  end_ = End::kAborted;
 }
 
 IoResult TlsStream::read(std::span<char> into) {

@@ -50,6 +50,7 @@ class TlsStream final : public Stream, private StreamHandler {
   void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
   void wake() override { socket_.wake(); }
   bool move_to(Loop& loop) override;
+  void abandon() override;
   void shutdown_write() override;
   void allow_stalls() override { socket_.allow_stalls(); }
   void abort() override;

@@ -41,6 +41,7 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
   UpstreamConnection* idle = nullptr;
   std::unique_ptr<Waiter> waiter;
   std::optional<Error> refused;
+  bool taken = false;
   {
     const std::lock_guard lock(mutex_);
     if (retired_) return Retired{};
@@ -48,9 +49,12 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
     idle = take_idle(slot, *flavor, prefers_recent, next);
     if (idle != nullptr) {
       move_to(*idle, ConnectionState::kBusy);
-      ++idle->requests_;
       ++totals_.acquired_idle;
       slot.metrics->acquires[AcquireResult::kIdle].add();
+    } else if (idle = take_over(slot, *flavor, prefers_recent, next); idle != nullptr) {
+      taken = true;
+      ++totals_.acquired_takeover;
+      slot.metrics->acquires[AcquireResult::kTakeover].add();
     } else if (may_wait(slot, *flavor)) {
       waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler, worker.now());
       enqueue(slot, *waiter, next);
@@ -59,14 +63,21 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
     }
   }
   carry_out(next);
-  if (idle != nullptr) return Lease(*idle);
+  if (idle != nullptr) {
+    // Each try that fails ends a connection.
+    if (taken && !bring_home(*idle))
+      return acquire(worker, flavor, dial_limits, handler, prefers_recent);
+    if (!taken) idle->stream_->wake();
+    ++idle->requests_;
+    return Lease(*idle);
+  }
   if (refused) return *std::move(refused);
   waiter->starting_ = false;
   const Phase phase = waiter->dial_ != nullptr ? waiter->dial_->dial_phase_ : Phase::kQueue;
   return Waiting{std::move(waiter), phase};
 }
 
-bool HostPool::may_wait(Slot& slot, const Flavor& flavor) const {
+bool HostPool::may_wait(Slot& slot, const Flavor& flavor) {
   return queued_count_ < limits_.max_waiting || may_dial(slot) ||
          find_spare(slot, flavor) != nullptr;
 }
@@ -119,7 +130,7 @@ void HostPool::close(UpstreamConnection& connection, CloseReason reason) {
     if (connection.state_ == ConnectionState::kIdle) learn_from_close(connection, reason);
     if (died) end_older_idle(connection, next);
     end(connection, reason, next);
-    use_permits(connection.worker_, next);
+    use_permits(connection.worker(), next);
   }
   carry_out(next);
 }
@@ -142,7 +153,7 @@ void HostPool::become_tunnel(UpstreamConnection& connection) {
 
 Waiting HostPool::redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits,
                          AcquireHandler& handler) {
-  WorkerPool& worker = failed.worker_;
+  WorkerPool& worker = failed.worker();
   Next next;
   std::unique_ptr<Waiter> waiter;
   {
@@ -181,7 +192,7 @@ void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& nex
   next.ended.push_back(&connection);
   if (connection.stream_ == nullptr) return;  // a dial: it was never opened
   ++totals_.closed[static_cast<std::size_t>(reason)];
-  slot_of(connection.worker_).metrics->connections_closed[reason].add();
+  slot_of(connection.worker()).metrics->connections_closed[reason].add();
 }
 
 void HostPool::set_limits(const HostLimits& limits, std::uint64_t identity) {
@@ -291,6 +302,13 @@ void HostPool::carry_out(Next& next) {
     post(worker->executor(),
          [grant = Grant(shared_from_this(), *worker)]() mutable { grant.arrive(); });
   }
+  for (UpstreamConnection* connection : next.handovers) {
+    post(connection->worker().executor(),
+         [handover = Handover(shared_from_this(), *connection)]() mutable { handover.arrive(); });
+  }
+  for (WorkerPool* worker : next.shortages) {
+    post(worker->executor(), [host = shared_from_this(), worker] { host->on_warm_due(*worker); });
+  }
   for (Waiter* waiter : next.repaired) tell_phase(*waiter);
   // Last: the handler may do anything, also end what the others were about.
   if (next.deliver_to != nullptr) next.deliver_to->handler_.on_acquired(Lease(*next.deliver));
@@ -303,9 +321,11 @@ void HostPool::tell_phase(Waiter& waiter) {
 // The permit is back already. The stream closes here, the memory goes a turn later, since a frame
 // of the connection's own may be below us.
 void HostPool::dispose(UpstreamConnection& connection) {
+  if (connection.abandoned_) connection.stream_->abandon();
   connection.stream_.reset();
+  connection.gate_.reset();  // it holds on to us
   connection.dial_.reset();
-  connection.worker_.executor().defer_delete(std::unique_ptr<DeferredDeletable>(&connection));
+  connection.worker().executor().defer_delete(std::unique_ptr<DeferredDeletable>(&connection));
 }
 
 HostSnapshot HostPool::snapshot(MonotonicTime now) const {

@@ -19,6 +19,9 @@
 //   queued    per worker, waiters without a dial, oldest first
 //   paired    per worker, waiters with a dial, oldest first; all of them older than any queued one
 //
+// Workers share what is idle: one that finds none of its own takes another's (host_pool_share.cc),
+// and a connection that comes back goes to the worker whose waiter is clearly the oldest.
+//
 // Owner: PoolRegistry, each WorkerPool that caches it, and what it has posted. Thread: any, but a
 // slot's connections and waiters are touched by their own worker only. Ends empty (asserted), after
 // it was retired.
@@ -78,7 +81,7 @@ struct HostSnapshot {
   std::uint32_t waiting = 0;
   Duration oldest_wait{};
   std::uint64_t opened = 0;
-  std::uint64_t acquired_idle = 0, acquired_dialed = 0, acquired_queued = 0;
+  std::uint64_t acquired_idle = 0, acquired_takeover = 0, acquired_dialed = 0, acquired_queued = 0;
   std::array<std::uint64_t, kCloseReasonCount> closed{};
   bool warm = false;       // keep_warm() was asked for
   Limit learned_idle;      // after which the upstream closes; nullopt: not known
@@ -140,6 +143,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   HostSnapshot snapshot(MonotonicTime now) const;
 
  private:
+  friend class IdleGate;
   friend class Lease;
   friend class Waiter;
   friend class UpstreamConnection;
@@ -177,6 +181,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
     std::uint32_t idle_count = 0;
     std::uint32_t queued_count = 0;
     std::uint32_t grants_on_their_way = 0;
+    std::uint32_t handovers_on_their_way = 0;
     WorkerPool* worker = nullptr;
     UpstreamMetrics* metrics = nullptr;
     MonotonicTime next_retirement = kNever;  // of idle connections whose address has left
@@ -197,14 +202,30 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
     WorkerPool* worker_;
     std::size_t slot_;
   };
+  // A connection that is on its way to a worker whose waiters are older; ends if it never arrives.
+  class Handover {
+   public:
+    Handover(std::shared_ptr<HostPool> host, UpstreamConnection& connection);
+    Handover(Handover&&) = default;
+    Handover& operator=(Handover&&) = delete;
+    ~Handover();
+    void arrive();
+
+   private:
+    std::shared_ptr<HostPool> host_;  // null: it has arrived
+    UpstreamConnection* connection_;
+    std::size_t slot_;
+  };
   // What is to be done once the mutex is free. Empty on the common way: nothing is allocated.
   struct Next {
     Waiter* deliver_to = nullptr;
     UpstreamConnection* deliver = nullptr;
     std::vector<Waiter*> repaired;  // were given a dial that is under way: to be told its phase
-    std::vector<UpstreamConnection*> dials;  // to start
-    std::vector<WorkerPool*> grants;         // permissions to dial, to post
-    std::vector<UpstreamConnection*> ended;  // closed in the books: their streams close now
+    std::vector<UpstreamConnection*> dials;      // to start
+    std::vector<WorkerPool*> grants;             // permissions to dial, to post
+    std::vector<UpstreamConnection*> handovers;  // to post to the workers whose they are now
+    std::vector<WorkerPool*> shortages;          // lost a warm connection to another: to be told
+    std::vector<UpstreamConnection*> ended;      // closed in the books: their streams close now
   };
 
   // Under the mutex.
@@ -212,11 +233,20 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   Slot& slot_of(WorkerPool& worker);
   UpstreamConnection* find_idle(Slot& slot, const Flavor& flavor, bool prefers_recent);
   UpstreamConnection* take_idle(Slot& slot, const Flavor& flavor, bool prefers_recent, Next& next);
-  bool may_wait(Slot& slot, const Flavor& flavor) const;
+  UpstreamConnection* take_over(Slot& own, const Flavor& flavor, bool prefers_recent, Next& next);
+  void change_worker(UpstreamConnection& connection, WorkerPool& worker);
+  UpstreamConnection* find_surplus(Slot& own);
+  void evict_surplus(Slot& own, Next& next);
+  Slot* older_waiters(Slot& own, const UpstreamConnection& connection, const Waiter* first);
+  void hand_over(UpstreamConnection& connection, Slot& slot, Next& next);
+  void send(UpstreamConnection& connection, Slot& slot, Next& next);
+  bool may_wait(Slot& slot, const Flavor& flavor);
   void enqueue(Slot& slot, Waiter& waiter, Next& next);
   Error queue_full() const;
   void end(UpstreamConnection& connection, CloseReason reason, Next& next);
   static Waiter* first_waiter(Slot& slot, const UpstreamConnection& connection);
+  static Waiter* first_of(WaiterList& waiters, const UpstreamConnection& connection);
+  bool is_helped(const Flavor& flavor);
   void add_dial(WorkerPool& worker, Waiter& waiter, Next& next);
   void end_older_idle(const UpstreamConnection& failed, Next& next);
   void finish_waiting(Waiter& waiter);
@@ -225,7 +255,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void find_waiter_for(UpstreamConnection& spare, Next& next);
   Slot* neediest_slot();
   bool may_connect() const { return dialing_count_ + granted_count_ < limits_.max_connecting; }
-  bool may_dial(Slot& slot) const;
+  bool may_dial(Slot& slot);
   void use_permits(WorkerPool& own, Next& next);
   std::optional<CloseReason> unfit(const UpstreamConnection& connection) const;
   MonotonicTime end_of_life(const UpstreamConnection& connection) const;
@@ -255,6 +285,12 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void back_off_from_close(const UpstreamConnection& idle);
 
   // With the mutex free.
+  bool enter(IdleGate& gate);
+  void end_look(UpstreamConnection& connection);
+  bool bring_home(UpstreamConnection& connection);
+  void discard(UpstreamConnection& connection);
+  void on_handover(UpstreamConnection& connection);
+  void drop_handover(UpstreamConnection& connection, std::size_t slot);
   void carry_out(Next& next);
   void release(UpstreamConnection& connection, const ReuseHints& hints);
   void begin_drain(UpstreamConnection& connection);
@@ -286,7 +322,8 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   std::uint32_t permits_ = 0;  // dialing + idle + busy + draining + tunnels + grants on their way
   std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0, draining_count_ = 0,
                 tunnel_count_ = 0;
-  std::uint32_t granted_count_ = 0;  // grants on their way
+  std::uint32_t granted_count_ = 0;   // grants on their way
+  std::uint32_t handover_count_ = 0;  // connections on their way, among the busy ones
   std::uint32_t queued_count_ = 0;
   std::uint32_t warm_count_ = 0;  // slots that keep something warm
   ConnectionList busy_;

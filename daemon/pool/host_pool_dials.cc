@@ -10,20 +10,24 @@ namespace penstock {
 
 // Paired waiters are all older than queued ones, so the first that fits is the oldest.
 Waiter* HostPool::first_waiter(Slot& slot, const UpstreamConnection& connection) {
+  Waiter* const paired = first_of(slot.paired, connection);
+  return paired != nullptr ? paired : first_of(slot.queued, connection);
+}
+
+Waiter* HostPool::first_of(WaiterList& waiters, const UpstreamConnection& connection) {
   const bool used = connection.requests_ > 0;
-  for (WaiterList* list : {&slot.paired, &slot.queued}) {
-    for (Waiter& waiter : *list) {
-      if (waiter.wants_new_ && used) continue;
-      if (waiter.flavor_->same_as(*connection.flavor_)) return &waiter;
-    }
+  for (Waiter& waiter : waiters) {
+    if (waiter.wants_new_ && used) continue;
+    if (waiter.flavor_->same_as(*connection.flavor_)) return &waiter;
   }
   return nullptr;
 }
 
 // Takes the waiter out of its list; a dial that it was paired with is left without one.
 void HostPool::finish_waiting(Waiter& waiter) {
+  Slot& slot = slot_of(waiter.worker_);
   if (waiter.state_ == WaiterState::kQueued) {
-    --slot_of(waiter.worker_).queued_count;
+    --slot.queued_count;
     --queued_count_;
   }
   waiter.unlink();
@@ -32,7 +36,7 @@ void HostPool::finish_waiting(Waiter& waiter) {
   if (dial == nullptr) return;
   dial->waiter_ = nullptr;
   dial->unlink();
-  slot_of(waiter.worker_).spare.push_back(*dial);
+  slot.spare.push_back(*dial);
 }
 
 void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
@@ -59,7 +63,7 @@ UpstreamConnection* HostPool::find_spare(Slot& slot, const Flavor& flavor) {
 
 // A dial whose waiter is gone serves the oldest one that has none; else it will join the idle ones.
 void HostPool::find_waiter_for(UpstreamConnection& spare, Next& next) {
-  for (Waiter& waiter : slot_of(spare.worker_).queued) {
+  for (Waiter& waiter : slot_of(spare.worker()).queued) {
     if (!waiter.flavor_->same_as(*spare.flavor_)) continue;
     pair(waiter, spare);
     next.repaired.push_back(&waiter);
@@ -72,19 +76,19 @@ HostPool::Slot* HostPool::neediest_slot() {
   if (queued_count_ == 0) return nullptr;
   Slot* neediest = nullptr;
   for (Slot& slot : slots_) {
-    if (slot.queued_count <= slot.grants_on_their_way) continue;
+    if (slot.queued_count <= slot.grants_on_their_way + slot.handovers_on_their_way) continue;
     if (neediest == nullptr || slot.queued.front().since_ < neediest->queued.front().since_)
       neediest = &slot;
   }
   return neediest;
 }
 
-// Whether a waiter of this slot may have a dial now. What is idle beside it is of another flavor
-// and gives its permit up; above a lowered limit its end would free none.
-bool HostPool::may_dial(Slot& slot) const {
+// Whether a waiter of this slot may have a dial now. What is idle is of another flavor and gives
+// its permit up; above a lowered limit its end would free none.
+bool HostPool::may_dial(Slot& slot) {
   if (!may_connect()) return false;
   return permits_ < limits_.max_connections ||
-         (permits_ == limits_.max_connections && !slot.idle.empty());
+         (permits_ == limits_.max_connections && find_surplus(slot) != nullptr);
 }
 
 // Starts dials for queued waiters while permits are free and not too many dials are under way: the
@@ -93,7 +97,7 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
   Slot& slot = slot_of(own);
   while (may_dial(slot)) {
     Slot* neediest = neediest_slot();
-    if (neediest == nullptr) return;
+    if (neediest == nullptr || is_helped(*neediest->queued.front().flavor_)) return;
     const bool full = permits_ == limits_.max_connections;
     if (neediest->worker != &own) {
       if (full) return;
@@ -103,9 +107,19 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
       next.grants.push_back(neediest->worker);
       continue;
     }
-    if (full) end(slot.idle.back(), CloseReason::kEvicted, next);
+    if (full) evict_surplus(slot, next);
     add_dial(own, neediest->queued.front(), next);
   }
+}
+
+// Whether as many connections or dials as there are waiters without one will be there for them
+// soon: dials that nobody waits for, on any worker, and what is on its way from one to another.
+bool HostPool::is_helped(const Flavor& flavor) {
+  std::size_t help = granted_count_ + handover_count_;
+  for (Slot& slot : slots_) {
+    for (UpstreamConnection& dial : slot.spare) help += dial.flavor_->same_as(flavor) ? 1 : 0;
+  }
+  return help >= queued_count_;
 }
 
 void HostPool::add_dial(WorkerPool& worker, Waiter& waiter, Next& next) {
@@ -175,7 +189,7 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(connection.worker_);
+    Slot& slot = slot_of(connection.worker());
     ++totals_.opened;
     slot.metrics->connections_opened.add();
     if (connection.flavor_->tls) {
@@ -193,7 +207,7 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
       }
     }
     place(connection, next);
-    use_permits(connection.worker_, next);  // there is one dial less
+    use_permits(connection.worker(), next);  // there is one dial less
     top_up(slot, next);
   }
   carry_out(next);
@@ -205,7 +219,7 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
   std::vector<WorkerPool*> others;
   {
     const std::lock_guard lock(mutex_);
-    Slot& own = slot_of(connection.worker_);
+    Slot& own = slot_of(connection.worker());
     totals_.last_error = token(error.code);
     Waiter* waiter = connection.waiter_;
     if (waiter != nullptr) {
@@ -221,7 +235,7 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
           others.push_back(slot.worker);
       }
     }
-    use_permits(connection.worker_, next);
+    use_permits(connection.worker(), next);
     back_off(own);
     top_up(own, next);
   }

@@ -44,19 +44,19 @@ UpstreamConnection* HostPool::find_idle(Slot& slot, const Flavor& flavor, bool p
   if (limits_.order == PoolOrder::kFifo && !prefers_recent) {
     for (auto it = slot.idle.end(); it != slot.idle.begin();) {
       --it;
-      if (it->flavor_->same_as(flavor)) return &*it;
+      if (it->flavor_->same_as(flavor) && !it->looking_) return &*it;
     }
     return nullptr;
   }
   for (UpstreamConnection& connection : slot.idle) {
-    if (connection.flavor_->same_as(flavor)) return &connection;
+    if (connection.flavor_->same_as(flavor) && !connection.looking_) return &connection;
   }
   return nullptr;
 }
 
 // What was opened to the same address no later has likely died of the same.
 void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
-  Slot& slot = slot_of(failed.worker_);
+  Slot& slot = slot_of(failed.worker());
   for (auto it = slot.idle.begin(); it != slot.idle.end();) {
     UpstreamConnection& idle = *it;
     ++it;
@@ -73,7 +73,7 @@ std::optional<CloseReason> HostPool::unfit(const UpstreamConnection& connection)
   if (connection.requests_ >= limits_.max_requests) return CloseReason::kMaxRequests;
   if (connection.departed_) return CloseReason::kRetiredDns;
   if (connection.requests_ >= connection.server_max_requests_) return CloseReason::kServerClose;
-  if (end_of_life(connection) <= connection.worker_.now()) return CloseReason::kMaxLifetime;
+  if (end_of_life(connection) <= connection.worker().now()) return CloseReason::kMaxLifetime;
   return std::nullopt;
 }
 
@@ -86,7 +86,7 @@ MonotonicTime HostPool::end_of_life(const UpstreamConnection& connection) const 
 // When an idle connection is to be closed.
 MonotonicTime HostPool::end_of_idling(const UpstreamConnection& connection) const {
   const Limit idle = shorter(shorter(limits_.idle_timeout, connection.server_idle_),
-                             learned_idle_.usable(connection.worker_.now()));
+                             learned_idle_.usable(connection.worker().now()));
   const MonotonicTime end = end_of_life(connection);
   return idle ? std::min(end, connection.idle_since_ + *idle) : end;
 }
@@ -95,9 +95,9 @@ MonotonicTime HostPool::end_of_idling(const UpstreamConnection& connection) cons
 void HostPool::learn_from_close(const UpstreamConnection& idle, CloseReason reason) {
   back_off_from_close(idle);
   if (reason != CloseReason::kPeerClosedIdle || idle.requests_ == 0) return;
-  const MonotonicTime now = idle.worker_.now();
+  const MonotonicTime now = idle.worker().now();
   learned_idle_.on_closed(now - idle.idle_since_, now);
-  arm_sweep(slot_of(idle.worker_));
+  arm_sweep(slot_of(idle.worker()));
 }
 
 // Servers have long closed what was idle while the machine slept, and nobody could tell us.
@@ -108,27 +108,32 @@ void HostPool::end_those_slept_through(Slot& slot, Next& next) {
 }
 
 void HostPool::join_idle(UpstreamConnection& connection) {
-  Slot& slot = slot_of(connection.worker_);
+  Slot& slot = slot_of(connection.worker());
   ++idle_count_;
   ++slot.idle_count;
   slot.idle.push_front(connection);
-  connection.idle_since_ = connection.worker_.now();
+  connection.idle_since_ = connection.worker().now();
   connection.stream_->set_handler(&connection);
   const MonotonicTime due = next_look(slot, connection);
   if (due < slot.sweep->deadline.expiry()) slot.sweep->deadline.arm(due);
+  if (slots_.size() == 1) return;  // nobody else is there to take it
+  if (connection.gate_ == nullptr)
+    connection.gate_ = std::make_shared<IdleGate>(shared_from_this(), connection);
+  connection.stream_->rest(connection.gate_);
 }
 
 void HostPool::leave_idle(UpstreamConnection& connection) {
-  Slot& slot = slot_of(connection.worker_);
+  Slot& slot = slot_of(connection.worker());
   --idle_count_;
   --slot.idle_count;
-  if (slot.warm != nullptr) notice_shortage(slot);
+  // Another worker's clocks are its own: who takes a connection from it tells it so.
+  if (slot.warm != nullptr && slot.worker->executor().on_thread()) notice_shortage(slot);
 }
 
 // When the sweep has something to do about an idle connection: to close it, or to have it replaced.
 MonotonicTime HostPool::next_look(const Slot& slot, const UpstreamConnection& idle) const {
   if (idle.departed_) return std::min(end_of_idling(idle), slot.next_retirement);
-  if (slot.warm != nullptr && replace_at(idle) > idle.worker_.now()) return replace_at(idle);
+  if (slot.warm != nullptr && replace_at(idle) > idle.worker().now()) return replace_at(idle);
   return end_of_idling(idle);
 }
 
@@ -143,9 +148,16 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
   std::optional<CloseReason> reason = unfit(connection);
   const bool fresh =
       connection.requests_ == 0;  // its dial was begun for somebody: that one is served
-  Slot& slot = slot_of(connection.worker_);
+  Slot& slot = slot_of(connection.worker());
   if (!reason || fresh) {
-    if (Waiter* waiter = first_waiter(slot, connection)) {
+    Waiter* waiter = first_waiter(slot, connection);
+    if (waiter == nullptr || !fresh) {
+      if (Slot* other = older_waiters(slot, connection, waiter)) {
+        hand_over(connection, *other, next);
+        return;
+      }
+    }
+    if (waiter != nullptr) {
       deliver(connection, *waiter, next);
       return;
     }
@@ -169,7 +181,7 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
   } else {
     move_to(connection, ConnectionState::kIdle);
   }
-  use_permits(connection.worker_, next);
+  use_permits(connection.worker(), next);
 }
 
 // Idle connections
@@ -227,7 +239,7 @@ void HostPool::mark_departed(Slot& slot, std::string_view host, const SocketAddr
                              bool departed) {
   for (ConnectionList* list : {&slot.idle, &busy_, &draining_}) {
     for (UpstreamConnection& connection : *list) {
-      if (&connection.worker_ == slot.worker && connection.leads_to(host, address))
+      if (&connection.worker() == slot.worker && connection.leads_to(host, address))
         connection.departed_ = departed;
     }
   }

@@ -126,7 +126,7 @@ void HostPool::back_off(Slot& slot) {
 
 void HostPool::back_off_from_close(const UpstreamConnection& idle) {
   const bool unused = idle.requests_ == 0;
-  if (unused && idle.worker_.now() - idle.created_ < kShortLife) back_off(slot_of(idle.worker_));
+  if (unused && idle.worker().now() - idle.created_ < kShortLife) back_off(slot_of(idle.worker()));
 }
 
 }  // namespace penstock

@@ -4,6 +4,7 @@
 // for a host they have not met yet. Ends when no worker holds a HostPool any more (asserted).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -68,12 +69,18 @@ class PoolRegistry {
   // A worker has done with it; forgotten unless others have not.
   void release(std::shared_ptr<HostPool> pool);
 
+  // Unique in the process, from 1 on.
+  std::uint64_t next_connection_id() {
+    return last_connection_id_.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
   std::vector<HostSnapshot> snapshot(MonotonicTime now) const;
 
  private:
   PoolPolicy policy_of(std::string_view upstream) const;
 
   const std::size_t worker_count_;
+  std::atomic<std::uint64_t> last_connection_id_{0};
   mutable std::mutex mutex_;  // of the rest
   PoolPolicies policies_;
   std::unordered_map<HostKey, std::shared_ptr<HostPool>, HostKeyHash, HostKeyEqual> pools_;

@@ -13,15 +13,17 @@ constexpr Duration kServerIdleMargin = std::chrono::seconds(1);
 
 }  // namespace
 
+bool IdleGate::enter() { return host_->enter(*this); }
+
 UpstreamConnection::UpstreamConnection(HostPool& host, WorkerPool& worker, FlavorRef flavor,
                                        const DialLimits& limits)
     : host_(host),
-      worker_(worker),
       flavor_(std::move(flavor)),
       dial_limits_(limits),
       id_(worker.next_connection_id()),
       created_(worker.now()),
-      lifetime_share_(1 - worker.draw() / 10) {
+      lifetime_share_(1 - worker.draw() / 10),
+      worker_(&worker) {
   const DialTarget& target = *flavor_->target;
   const bool nothing_to_resolve =
       !target.unix_path.empty() || SocketAddress::from_ip(target.host, target.port).has_value();
@@ -29,7 +31,7 @@ UpstreamConnection::UpstreamConnection(HostPool& host, WorkerPool& worker, Flavo
 }
 
 void UpstreamConnection::start_dial() {
-  dial_ = worker_.dialer().dial(flavor_->target, dial_limits_, *this);
+  dial_ = worker().dialer().dial(flavor_->target, dial_limits_, *this);
 }
 
 void UpstreamConnection::on_dial_phase(Phase phase) {
@@ -83,6 +85,7 @@ void UpstreamConnection::on_readable() {
   const IoResult result = stream_->read(unexpected);
   switch (result.status) {
     case IoStatus::kWouldBlock:
+      host_.end_look(*this);
       return;
     case IoStatus::kOk:
       host_.close(*this, CloseReason::kUnexpectedData);

@@ -4,8 +4,9 @@
 // else does. While dialling it listens to its dial, while idle to its stream (a byte or an end of
 // file retires it), while busy the exchange that leases it does.
 //
-// Owner: the HostPool's lists. Thread: its worker's; another worker only ever links it, under the
-// HostPool's mutex. It ends in kClosed: its stream closes at once, its memory a turn later.
+// Owner: the HostPool's lists. Thread: its worker's; another worker may take it while it is idle,
+// and otherwise only links it, under the HostPool's mutex. It ends in kClosed: its stream closes at
+// once, its memory a turn later.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,23 @@
 namespace penstock {
 
 class HostPool;
+class UpstreamConnection;
 class Waiter;
 class WorkerPool;
+
+// Lets the events of an idle connection in, until another worker takes it.
+class IdleGate final : public WatchGate {
+ public:
+  IdleGate(std::shared_ptr<HostPool> host, UpstreamConnection& connection)
+      : host_(std::move(host)), connection_(&connection) {}
+  bool enter() override;
+
+ private:
+  friend class HostPool;
+
+  const std::shared_ptr<HostPool> host_;
+  UpstreamConnection* connection_;  // guarded by the host's mutex; null once it was taken
+};
 
 enum class ConnectionState : std::uint8_t { kDialing, kIdle, kBusy, kDraining, kTunnel, kClosed };
 
@@ -53,6 +69,7 @@ class UpstreamConnection final : public ListNode<>,
   // moment ago may have died before its event was served.
   bool looks_alive();
   HostPool& host() { return host_; }
+  WorkerPool& worker() const { return *worker_; }
 
  private:
   friend class HostPool;
@@ -72,7 +89,6 @@ class UpstreamConnection final : public ListNode<>,
 
   // constant after construction
   HostPool& host_;
-  WorkerPool& worker_;
   const FlavorRef flavor_;
   const DialLimits dial_limits_;
   const std::uint64_t id_;
@@ -80,6 +96,10 @@ class UpstreamConnection final : public ListNode<>,
   const double lifetime_share_;  // how much of max_lifetime it has: so that not all end at once
 
   // state
+  WorkerPool* worker_;  // borrowed: whose it is now
+  std::shared_ptr<IdleGate> gate_;
+  bool abandoned_ = false;  // taken from another worker only to be closed
+  bool looking_ = false;    // idle, and its worker reads what has come: nobody takes it now
   ConnectionState state_ = ConnectionState::kDialing;
   Phase dial_phase_ = Phase::kResolve;
   Waiter* waiter_ = nullptr;  // borrowed: the one this dial is for; of the same worker

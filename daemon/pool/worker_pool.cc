@@ -44,7 +44,6 @@ WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside&
       outside_(outside),
       look_after_hosts_(outside.timers, Delegate<void()>::to<&WorkerPool::look_after_hosts>(*this)),
       time_asleep_(outside.clock.time_asleep()),
-      last_connection_id_(static_cast<std::uint64_t>(index) << 48U),
       random_(outside.seed) {
   assert(index < registry.worker_count());
 }

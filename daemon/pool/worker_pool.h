@@ -10,6 +10,7 @@
 #include <random>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config/destination.h"
@@ -78,8 +79,7 @@ class WorkerPool {
   Executor& executor() { return outside_.executor; }
   Dialer& dialer() { return outside_.dialer; }
   WorkerMetrics& metrics() { return outside_.metrics; }
-  // Unique in the process: the worker's number in the upper bits.
-  std::uint64_t next_connection_id() { return ++last_connection_id_; }
+  std::uint64_t next_connection_id() { return registry_.next_connection_id(); }
   // 0 to 1, by chance.
   double draw() { return std::uniform_real_distribution()(random_); }
 
@@ -103,7 +103,6 @@ class WorkerPool {
   Deadline look_after_hosts_;
   Duration time_asleep_;
   MonotonicTime woke_at_ = kNever;
-  std::uint64_t last_connection_id_;
   std::minstd_rand random_;
 };
 

@@ -15,6 +15,7 @@ void keep_warm(const Upstream& upstream, const Authority& host, WorkerPool& pool
                   .choice = choice,
                   .identity = upstream.identity,
                   .policy = upstream.settings->policy,
+                  .timeouts = upstream.settings->policy.timeouts,
                   .tls = upstream.tls});
 }
 

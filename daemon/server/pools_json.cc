@@ -55,6 +55,7 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
   json.key("acquires");
   json.open('{');
   write_count(json, "idle", host.acquired_idle);
+  write_count(json, "takeover", host.acquired_takeover);
   write_count(json, "dialed", host.acquired_dialed);
   write_count(json, "queued", host.acquired_queued);
   json.close('}');

@@ -211,11 +211,13 @@ void Worker::begin_drain(Done done) {
 void Worker::on_address_left(const std::string& host, const SocketAddress& address) {
   shared_.log.write_limited(LogLevel::kInfo, "dns", "an address has left its name", loop_.now(),
                             {{"host", host}, {"address", address.ip()}});
+  pool_->on_address_left(host, address);
 }
 
 void Worker::on_address_returned(const std::string& host, const SocketAddress& address) {
   shared_.log.write_limited(LogLevel::kInfo, "dns", "an address has returned to its name",
                             loop_.now(), {{"host", host}, {"address", address.ip()}});
+  pool_->on_address_returned(host, address);
 }
 
 void Worker::on_drained() { on_control(std::move(drained_)); }

@@ -65,6 +65,8 @@ std::string_view to_string(AcquireResult result) {
   switch (result) {
     case AcquireResult::kIdle:
       return "idle";
+    case AcquireResult::kTakeover:
+      return "takeover";
     case AcquireResult::kDialed:
       return "dialed";
     case AcquireResult::kQueued:

@@ -80,8 +80,8 @@ inline constexpr int kCodeClassCount = 6;
 std::string_view to_string(CodeClass code_class);
 
 // How a request came by its connection.
-enum class AcquireResult : std::uint8_t { kIdle, kDialed, kQueued };
-inline constexpr int kAcquireResultCount = 3;
+enum class AcquireResult : std::uint8_t { kIdle, kTakeover, kDialed, kQueued };
+inline constexpr int kAcquireResultCount = 4;
 std::string_view to_string(AcquireResult result);
 
 // What became of a further try on a new connection.

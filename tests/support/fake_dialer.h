@@ -31,6 +31,12 @@ class FakeDialer final : public Dialer {
     return std::make_unique<Dial>(*this, std::move(target), limits, handler);
   }
 
+  // What has no loop needs only to wake up.
+  bool adopt(Stream& stream) override {
+    stream.wake();
+    return !refuses_to_adopt;
+  }
+  bool refuses_to_adopt = false;  // as when no descriptor is left
   void keep_fresh(const std::string& host) override { kept_fresh_.push_back(host); }
   std::vector<std::string> take_kept_fresh() { return std::exchange(kept_fresh_, {}); }
 

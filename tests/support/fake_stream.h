@@ -11,6 +11,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -48,6 +49,9 @@ class FakePeer {
   // they alone are not announced.
   void take_from_kernel(std::size_t bytes) { pending_ = std::min(bytes, incoming_.size()); }
   void read_at_most(std::size_t bytes) { read_limit_ = bytes; }
+  // An event without bytes, as a TLS session ticket makes one.
+  void send_nothing() { nudged_ = true; }
+  std::function<void()> before_read;  // called once, in the next read
 
   // How many bytes writes take from now on; 0 blocks them.
   void set_room(std::size_t bytes) { room_ = bytes; }
@@ -84,7 +88,8 @@ class FakePeer {
     return {.code = ErrorCode::kConnectionTerminated, .sys = sys, .detail = "the fake peer failed"};
   }
   bool readable_due() const {
-    return open_ && handler_ != nullptr && pauses_ == 0 && (incoming_.size() > pending_ || end_);
+    const bool something = incoming_.size() > pending_ || end_ || nudged_;
+    return open_ && watched_ && handler_ != nullptr && pauses_ == 0 && something;
   }
   bool writable_due() const {
     return open_ && handler_ != nullptr && write_blocked_ && (room_ > 0 || write_error_);
@@ -96,6 +101,8 @@ class FakePeer {
 
   std::string incoming_;
   std::size_t pending_ = 0;  // of incoming_, no longer in the kernel
+  bool nudged_ = false;
+  bool watched_ = true;  // not once the gate said that it was taken, until it is adopted
   std::size_t read_limit_ = kUnlimited;
   std::optional<IoResult> end_;
   std::size_t room_ = kUnlimited;
@@ -131,11 +138,15 @@ class FakeStream final : public Stream {
   void pause_read(PauseReason reason) override { peer_.pauses_ |= static_cast<int>(reason); }
   void resume_read(PauseReason reason) override { peer_.pauses_ &= ~static_cast<int>(reason); }
   void rest(const std::shared_ptr<WatchGate>& gate) override { peer_.gate_ = gate; }
-  void wake() override { peer_.gate_.reset(); }
-  bool move_to(Loop&) override {
+  void wake() override {
     peer_.gate_.reset();
+    peer_.watched_ = true;
+  }
+  bool move_to(Loop&) override {
+    wake();
     return true;
   }
+  void abandon() override { peer_.gate_.reset(); }
   void shutdown_write() override { peer_.write_shut_ = true; }
   void abort() override { peer_.aborted_ = true; }
   Error last_error() const override { return peer_.error_; }
@@ -155,7 +166,8 @@ inline bool FakePeer::turn() {
   const bool writable = writable_due();
   if ((readable || writable) && gate_ != nullptr) {
     const std::shared_ptr<WatchGate> gate = std::move(gate_);
-    if (!gate->enter()) return true;
+    watched_ = gate->enter();
+    if (!watched_) return true;
   }
   if (readable) handler_->on_readable();
   if (writable && writable_due()) {  // the handler before may have ended or emptied the stream
@@ -166,6 +178,8 @@ inline bool FakePeer::turn() {
 }
 
 inline IoResult FakePeer::read(std::span<char> into) {
+  nudged_ = false;
+  if (const auto call = std::exchange(before_read, {})) call();
   if (incoming_.empty()) return end_.value_or(IoResult{.status = IoStatus::kWouldBlock});
   const std::size_t bytes = std::min({into.size(), incoming_.size(), read_limit_});
   std::copy_n(incoming_.begin(), bytes, into.begin());

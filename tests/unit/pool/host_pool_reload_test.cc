@@ -222,8 +222,11 @@ TEST_F(HostPoolTest, DetachLeavesWhatOtherWorkersHave) {
 }
 
 TEST_F(HostPoolTest, DetachedWorkersPermitsServeTheOthers) {
-  fill_idle(2, 0);
-  Client& elsewhere = acquire(make_flavor(), 1);
+  acquire(make_flavor(), 0).cancel();
+  acquire(make_flavor(), 0).cancel();  // two dials that nobody waits for
+  Client& first = acquire(make_flavor(kIdentity, false), 0);
+  first.cancel();
+  Client& elsewhere = acquire(make_flavor(kIdentity, false), 1);
   host_.detach(workers_[0].pool);
   run_workers();
   EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));

@@ -7,7 +7,6 @@ namespace penstock {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr HostLimits kOne{
     .max_connections = 1, .max_idle = 1, .max_waiting = 10, .idle_timeout = {}};
@@ -79,37 +78,16 @@ TEST_F(HostPoolTest, GrantThatNobodyNeedsGivesItsPermitBack) {
   EXPECT_EQ(acquire().phases(), (std::vector{Phase::kResolve}));
 }
 
-TEST_F(HostPoolTest, ReturnedConnectionGivesWayToAWaiterOfAnotherWorker) {
-  set_limits(kOne);
-  Client& busy = connect(make_flavor(), 0);
-  Client& elsewhere = acquire(make_flavor(), 1);
-  busy.release();
-  run_workers();
-  EXPECT_EQ(closed(CloseReason::kEvicted), 1U);
-  workers_[1].dialer.complete();
-  EXPECT_TRUE(elsewhere.leasing());
-}
-
-TEST_F(HostPoolTest, ConnectionIsKeptWhenTheWaiterElsewhereHasAGrantAlready) {
-  connect(make_flavor(), 0).close();
+TEST_F(HostPoolTest, WaiterWithAGrantOnItsWayTakesAConnectionThatComesMeanwhile) {
   Client& first = connect(make_flavor(), 0);
   Client& second = connect(make_flavor(), 0);
-  acquire(make_flavor(), 1);
+  Client& elsewhere = acquire(make_flavor(), 1);
   first.close();  // the grant
   second.release();
-  EXPECT_EQ(closed(CloseReason::kEvicted), 0U);
-  EXPECT_EQ(snapshot().idle, 1U);
-}
-
-TEST_F(HostPoolTest, IdleTimeoutFreesAPermitForAWaiterOfAnotherWorker) {
-  HostLimits limits = kOne;
-  limits.idle_timeout = seconds(55);
-  set_limits(limits);
-  fill_idle(1, 0);
-  Client& elsewhere = acquire(make_flavor(), 1);
-  clock_.advance(seconds(56));
   run_workers();
-  EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+  EXPECT_TRUE(elsewhere.leasing());
+  EXPECT_EQ(workers_[1].dialer.started(), 0U) << "the permission was not needed any more";
+  EXPECT_EQ(books(), (Books{0, 0, 1, 0}));
 }
 
 TEST_F(HostPoolTest, RaisedCapGrantsPermitsToAllWorkers) {

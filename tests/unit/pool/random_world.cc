@@ -212,12 +212,18 @@ void RandomWorld::disturb_idle() {
       peer.fail_reads();
       break;
   }
-  EXPECT_TRUE(peer.turn()) << "an idle connection is watched";
+  const bool told = peer.turn();
+  const std::size_t posted = workers_[0].executor.posted() + workers_[1].executor.posted();
+  if (posted > 0 && peer.open()) return;  // on its way to a worker
+  EXPECT_TRUE(told) << "an idle connection is watched";
   EXPECT_FALSE(peer.open());
 }
 
 void RandomWorld::pass_time() {
-  if (one_in(20)) clock_.sleep(std::chrono::seconds(pick(12)));
+  if (one_in(20)) {
+    clock_.sleep(std::chrono::seconds(pick(12)));
+    slept_ = true;
+  }
   if (one_in(10)) move_address();
   const auto most = one_in(2) ? std::size_t{70'000} : std::size_t{20};
   clock_.advance(std::chrono::milliseconds(pick(most)));
@@ -285,12 +291,16 @@ void RandomWorld::check_counts(const HostSnapshot& now) {
   }
   EXPECT_EQ(now.dialing, in_flight);
   EXPECT_EQ(now.idle + now.busy, open);
-  EXPECT_EQ(now.busy, count_leases());
+  const std::uint32_t leases = count_leases();
+  const std::size_t posted = workers_[0].executor.posted() + workers_[1].executor.posted();
+  EXPECT_GE(now.busy, leases);
+  EXPECT_LE(now.busy, leases + posted) << "what is neither leased nor on its way";
   std::uint64_t closed = 0;
   for (const std::uint64_t count : now.closed) closed += count;
   EXPECT_EQ(now.opened - closed, open);
-  EXPECT_EQ(now.acquired_idle, served_idle_);
-  EXPECT_EQ(now.acquired_idle + now.acquired_dialed + now.acquired_queued, accepted_);
+  EXPECT_EQ(now.acquired_idle + now.acquired_takeover, served_idle_);
+  EXPECT_EQ(now.acquired_idle + now.acquired_takeover + now.acquired_dialed + now.acquired_queued,
+            accepted_);
   std::uint64_t counted_opened = 0;
   for (TestWorker& worker : workers_) counted_opened += worker.counts().connections_opened.value();
   EXPECT_EQ(counted_opened, now.opened);
@@ -314,9 +324,12 @@ void RandomWorld::check_nobody_forgotten(const HostSnapshot& now) {
   if (posted > 0 || trim_due_[0] || trim_due_[1]) return;
   if (now.dialing + now.idle + now.busy < limits_.max_connections &&
       now.dialing < limits_.max_connecting) {
-    EXPECT_EQ(now.waiting, 0U) << "permits are free, but requests wait";
+    // A dial that nobody waits for, on any worker, is as good as one's own.
+    EXPECT_LE(now.waiting, now.dialing) << "permits are free, but requests wait";
   }
-  if (worker_count_ == 1 && flavors_.size() == 1 && !reloads_ && now.waiting > 0) {
+  // What another worker had idle before a suspend is not taken, and stands until that one looks.
+  const bool all_may_be_taken = worker_count_ == 1 || !slept_;
+  if (all_may_be_taken && flavors_.size() == 1 && !reloads_ && now.waiting > 0) {
     EXPECT_EQ(now.idle, 0U) << "connections are idle, but requests wait";
   }
 }
@@ -330,6 +343,8 @@ void RandomWorld::clear_away() {
   for (TestWorker& worker : workers_) {
     host_.detach(worker.pool);
     worker.executor.run_all();
+  }
+  for (TestWorker& worker : workers_) {
     EXPECT_EQ(worker.dialer.in_flight(), 0U);
     EXPECT_EQ(worker.dialer.open_streams(), 0U);
     EXPECT_EQ(worker.executor.posted(), 0U);

@@ -76,6 +76,7 @@ class RandomWorld {
 
   std::mt19937_64 random_;
   const std::size_t worker_count_;
+  bool slept_ = false;
   bool reloads_ = false;
   std::vector<FlavorRef> flavors_;
   HostLimits limits_{};

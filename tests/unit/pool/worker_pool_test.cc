@@ -44,6 +44,7 @@ class WorkerPoolTest : public testing::Test {
                                 .choice = choice,
                                 .identity = identity_,
                                 .policy = upstream_.policy,
+                                .timeouts = upstream_.policy.timeouts,
                                 .tls = no_tls_});
   }
 

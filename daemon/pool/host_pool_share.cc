@@ -1,0 +1,187 @@
+// How workers share a host's connections.
+//
+// What is idle may be taken by any worker, at once and without a message: under the mutex it
+// becomes the taker's in the books, then its stream moves to the taker's loop. The old worker's
+// loop learns of it at the stream's next event, from the gate, and ends what it still holds. So an
+// idle connection's worker asks the gate before it touches one, and nobody takes a connection that
+// its worker is looking at.
+//
+// A connection that comes back serves its own worker's waiters, unless another's have waited
+// clearly longer: then it is sent there. Strict order over all workers would send one in three.
+
+#include <cassert>
+#include <chrono>
+
+#include "pool/host_pool.h"
+#include "pool/worker_pool.h"
+
+namespace penstock {
+
+namespace {
+
+// By so much longer must another worker's waiter have waited.
+constexpr Duration kClearlyLonger = std::chrono::milliseconds(1);
+
+}  // namespace
+
+// Taking
+
+// Older waiters of the same worker come first: then the connection is sent for, and the request
+// waits behind them.
+UpstreamConnection* HostPool::take_over(Slot& own, const Flavor& flavor, bool prefers_recent,
+                                        Next& next) {
+  for (Slot& slot : slots_) {
+    if (&slot == &own || slot.idle.empty()) continue;
+    UpstreamConnection* connection = find_idle(slot, flavor, prefers_recent);
+    if (connection == nullptr || own.worker->woke_at() >= connection->idle_since_) continue;
+    learned_idle_.on_alive(own.worker->now() - connection->idle_since_);
+    if (slot.warm != nullptr) next.shortages.push_back(slot.worker);
+    move_to(*connection, ConnectionState::kBusy);
+    change_worker(*connection, *own.worker);
+    if (first_waiter(own, *connection) == nullptr) return connection;
+    send(*connection, own, next);
+    return nullptr;
+  }
+  return nullptr;
+}
+
+// The old worker's loop finds the gate shut.
+void HostPool::change_worker(UpstreamConnection& connection, WorkerPool& worker) {
+  connection.gate_->connection_ = nullptr;
+  connection.gate_.reset();
+  connection.worker_ = &worker;
+}
+
+// False when there was no descriptor for it: the connection is closed.
+bool HostPool::bring_home(UpstreamConnection& connection) {
+  if (connection.worker().dialer().adopt(*connection.stream_)) return true;
+  discard(connection);
+  return false;
+}
+
+void HostPool::discard(UpstreamConnection& connection) {
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    end(connection, CloseReason::kError, next);
+    use_permits(connection.worker(), next);
+  }
+  carry_out(next);
+}
+
+// An idle connection whose permit serves better elsewhere: the own worker's that was idle longest,
+// else another's.
+UpstreamConnection* HostPool::find_surplus(Slot& own) {
+  if (!own.idle.empty()) return &own.idle.back();
+  for (Slot& slot : slots_) {
+    if (!slot.idle.empty() && !slot.idle.back().looking_) return &slot.idle.back();
+  }
+  return nullptr;
+}
+
+void HostPool::evict_surplus(Slot& own, Next& next) {
+  UpstreamConnection& surplus = *find_surplus(own);
+  if (&surplus.worker() != own.worker) {
+    move_to(surplus, ConnectionState::kBusy);
+    change_worker(surplus, *own.worker);
+    surplus.abandoned_ = true;
+  }
+  end(surplus, CloseReason::kEvicted, next);
+}
+
+// Looking
+
+bool HostPool::enter(IdleGate& gate) {
+  const std::lock_guard lock(mutex_);
+  if (gate.connection_ == nullptr) return false;
+  gate.connection_->looking_ = true;
+  return true;
+}
+
+void HostPool::end_look(UpstreamConnection& connection) {
+  const std::lock_guard lock(mutex_);
+  connection.looking_ = false;
+  if (connection.gate_ != nullptr) connection.stream_->rest(connection.gate_);
+}
+
+// Sending
+
+// The worker whose waiters a connection that came back should rather serve; null: the own one's
+// `first`, if there is any. Those with a dial of their own are not counted: it comes soon, and a
+// connection on its way serves nobody.
+HostPool::Slot* HostPool::older_waiters(Slot& own, const UpstreamConnection& connection,
+                                        const Waiter* first) {
+  if (queued_count_ == own.queued_count) return nullptr;
+  Slot* oldest = nullptr;
+  MonotonicTime since = first != nullptr ? first->since_ - kClearlyLonger : kForever;
+  for (Slot& slot : slots_) {
+    if (&slot == &own) continue;
+    if (slot.queued_count <= slot.handovers_on_their_way) continue;
+    const Waiter* waiter = first_of(slot.queued, connection);
+    if (waiter == nullptr || waiter->since_ >= since) continue;
+    since = waiter->since_;
+    oldest = &slot;
+  }
+  return oldest;
+}
+
+// It rests behind a shut gate until it arrives.
+void HostPool::hand_over(UpstreamConnection& connection, Slot& slot, Next& next) {
+  if (connection.state_ != ConnectionState::kBusy) move_to(connection, ConnectionState::kBusy);
+  if (connection.gate_ == nullptr)
+    connection.gate_ = std::make_shared<IdleGate>(shared_from_this(), connection);
+  connection.stream_->set_handler(&connection);
+  connection.stream_->rest(connection.gate_);
+  change_worker(connection, *slot.worker);
+  send(connection, slot, next);
+}
+
+void HostPool::send(UpstreamConnection& connection, Slot& slot, Next& next) {
+  ++slot.handovers_on_their_way;
+  ++handover_count_;
+  next.handovers.push_back(&connection);
+}
+
+HostPool::Handover::Handover(std::shared_ptr<HostPool> host, UpstreamConnection& connection)
+    : host_(std::move(host)), connection_(&connection), slot_(connection.worker().index()) {}
+
+void HostPool::Handover::arrive() {
+  const std::shared_ptr<HostPool> host = std::exchange(host_, nullptr);
+  host->on_handover(*connection_);
+}
+
+HostPool::Handover::~Handover() {
+  if (host_ != nullptr) host_->drop_handover(*connection_, slot_);
+}
+
+void HostPool::on_handover(UpstreamConnection& connection) {
+  const bool here = connection.worker().dialer().adopt(*connection.stream_);
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    --slot_of(connection.worker()).handovers_on_their_way;
+    --handover_count_;
+    if (here) {
+      place(connection, next);
+    } else {
+      end(connection, CloseReason::kError, next);
+    }
+    use_permits(connection.worker(), next);  // who was counted as served by it may be waiting still
+  }
+  carry_out(next);
+}
+
+// The worker that it was sent to has ended, and its loop with what was posted to it.
+void HostPool::drop_handover(UpstreamConnection& connection, std::size_t slot) {
+  {
+    const std::lock_guard lock(mutex_);
+    --slots_[slot].handovers_on_their_way;
+    --handover_count_;
+    move_to(connection, ConnectionState::kClosed);
+    ++totals_.closed[static_cast<std::size_t>(CloseReason::kShutdown)];
+  }
+  connection.stream_->abandon();
+  delete &connection;
+}
+
+}  // namespace penstock
