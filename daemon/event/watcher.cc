@@ -21,17 +21,14 @@ struct Watcher::Block {
   Block(Loop& the_loop, int fd, Callback callback);
 
   static void on_poll(uv_poll_t* handle, int status, int events);
-  static void close_descriptor(uv_handle_t* handle);
   static void end_if_taken(uv_handle_t* handle, void*);
   void set_interest(bool wants_readable, bool wants_writable);
   void start();
   void restart_after_error();
   void end() { uv_close(as_handle(), free_block<Block>); }
-  void end_with_descriptor() { uv_close(as_handle(), close_descriptor); }
   uv_handle_t* as_handle() { return reinterpret_cast<uv_handle_t*>(&poll); }
 
   uv_poll_t poll{};
-  const int descriptor;
   Loop& loop;
   const Callback on_ready;
   bool readable = false;
@@ -40,22 +37,20 @@ struct Watcher::Block {
   std::shared_ptr<WatchGate> gate;
 };
 
-Watcher::Block::Block(Loop& the_loop, int fd, Callback callback)
-    : descriptor(fd), loop(the_loop), on_ready(callback) {
-  check_uv(uv_poll_init(loop.uv(), &poll, fd), "uv_poll_init");
-  poll.data = this;
+WatchGate::~WatchGate() {
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-// The close callback comes a turn after the descriptor has left the poll set.
-void Watcher::Block::close_descriptor(uv_handle_t* handle) {
-  ::close(static_cast<Block*>(handle->data)->descriptor);
-  free_block<Block>(handle);
+Watcher::Block::Block(Loop& the_loop, int fd, Callback callback)
+    : loop(the_loop), on_ready(callback) {
+  check_uv(uv_poll_init(loop.uv(), &poll, fd), "uv_poll_init");
+  poll.data = this;
 }
 
 void Watcher::Block::end_if_taken(uv_handle_t* handle, void*) {
   if (handle->type != UV_POLL || uv_is_closing(handle) != 0) return;
   auto& block = *static_cast<Block*>(handle->data);
-  if (block.resting && !block.gate->enter()) block.end_with_descriptor();
+  if (block.resting && !block.gate->enter()) block.end();
 }
 
 void Watcher::Block::set_interest(bool wants_readable, bool wants_writable) {
@@ -85,7 +80,7 @@ void Watcher::Block::on_poll(uv_poll_t* handle, int status, int events) {
   block.loop.refresh_time();
   if (block.resting) {
     if (!block.gate->enter()) {
-      block.end_with_descriptor();
+      block.end();
       return;
     }
     block.resting = false;
@@ -107,6 +102,8 @@ Watcher::~Watcher() {
 }
 
 void Watcher::set_interest(bool readable, bool writable) {
+  readable_ = readable;
+  writable_ = writable;
   block_->set_interest(readable, writable);
 }
 
@@ -117,12 +114,10 @@ void Watcher::rest(const std::shared_ptr<WatchGate>& gate) {
 
 void Watcher::wake() { block_->resting = false; }
 
-// The old block is its loop's alone. What it was interested in does not change while it rests, so
-// that it may be read here.
+// The old block is its loop's alone, and may be gone already.
 void Watcher::move_to(Loop& loop, int fd) {
-  auto* block = new Block(loop, fd, on_ready_);
-  block->set_interest(block_->readable, block_->writable);
-  block_ = block;
+  block_ = new Block(loop, fd, on_ready_);
+  block_->set_interest(readable_, writable_);
 }
 
 void Watcher::end_taken(Loop& loop) { uv_walk(loop.uv(), Block::end_if_taken, nullptr); }

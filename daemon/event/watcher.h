@@ -6,8 +6,9 @@
 // the same interest again costs nothing: leave it alone in the steady state.
 //
 // A watcher at rest may be taken to another loop by that loop's thread. What stays behind on the
-// old loop is the libuv handle with the old descriptor, which nobody else knows: at its next event
-// the gate tells the old loop so, and it ends both.
+// old loop is the libuv handle, which nobody else knows: at its next event the gate tells the old
+// loop so, and it ends it. The old descriptor ends with the gate: it must be closed neither before
+// the taker has duplicated it nor before it has left the old loop's poll set.
 //
 // Owner: the stream or listener of the descriptor. Thread: the loop's. The destructor stops the
 // watching at once and comes before close(fd); no callback comes after it, and it may run inside
@@ -31,10 +32,18 @@ struct Readiness {
 // Stands between an event and a watcher at rest. Shared by the watcher and whoever may take it.
 class WatchGate {
  public:
-  virtual ~WatchGate() = default;
+  WatchGate() = default;
+  WatchGate(const WatchGate&) = delete;
+  WatchGate& operator=(const WatchGate&) = delete;
+  virtual ~WatchGate();
   // On the watcher's loop. True: the watcher is awake and this thread's own, its callback follows.
   // False: it was taken, and nothing of it may be touched.
   virtual bool enter() = 0;
+  // By the taker: the descriptor that the old loop still watches.
+  void keep(int descriptor) { descriptor_ = descriptor; }
+
+ private:
+  int descriptor_ = -1;
 };
 
 class Watcher {
@@ -53,7 +62,7 @@ class Watcher {
   void rest(const std::shared_ptr<WatchGate>& gate);
   void wake();
   // The thread of `loop` takes a watcher at rest over: it is awake, with the interest it had, and
-  // watches `fd`, a duplicate. The old loop closes the old descriptor.
+  // watches `fd`, a duplicate.
   void move_to(Loop& loop, int fd);
   // The same, but it is not watched any more: only its destructor may be called.
   void leave() { block_ = nullptr; }
@@ -64,6 +73,8 @@ class Watcher {
   struct Block;
   const Callback on_ready_;
   Block* block_;
+  bool readable_ = false;
+  bool writable_ = false;
 };
 
 // A signal, delivered on the loop's thread. Same ownership as Watcher.

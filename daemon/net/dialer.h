@@ -75,7 +75,7 @@ class Dialer {
   // again.
   virtual void keep_fresh(const std::string& /*host*/) {}
   // Takes a stream at rest, which another dialer made, to this one's loop; as Stream::move_to().
-  [[nodiscard]] virtual bool adopt(Stream& stream) = 0;
+  [[nodiscard]] virtual bool adopt(Stream& stream, WatchGate& gate) = 0;
 };
 
 }  // namespace penstock

@@ -27,7 +27,9 @@ class NetDialer final : public Dialer {
   [[nodiscard]] Pending dial(std::shared_ptr<const DialTarget> target, const DialLimits& limits,
                              DialHandler& handler) override;
   void keep_fresh(const std::string& host) override { resolver_.keep_fresh(host); }
-  [[nodiscard]] bool adopt(Stream& stream) override { return stream.move_to(loop_); }
+  [[nodiscard]] bool adopt(Stream& stream, WatchGate& gate) override {
+    return stream.move_to(loop_, gate);
+  }
 
  private:
   Loop& loop_;

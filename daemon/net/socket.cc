@@ -48,22 +48,22 @@ void WatchedSocket::rest(const std::shared_ptr<WatchGate>& gate) {
   watcher_.rest(gate);
 }
 
-bool WatchedSocket::move_to(Loop& loop) {
+bool WatchedSocket::move_to(Loop& loop, WatchGate& gate) {
   const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) {
-    abandon();
+    abandon(gate);
     return false;
   }
-  static_cast<void>(fd_.release());
+  gate.keep(fd_.release());
   fd_.reset(duplicate);
   watcher_.move_to(loop, duplicate);
   moved_ = true;
   return true;
 }
 
-void WatchedSocket::abandon() {
-  ::shutdown(fd(), SHUT_RDWR);  // tells the old loop, which closes the descriptor
-  static_cast<void>(fd_.release());
+void WatchedSocket::abandon(WatchGate& gate) {
+  ::shutdown(fd(), SHUT_RDWR);  // tells the old loop
+  gate.keep(fd_.release());
   watcher_.leave();
 }
 

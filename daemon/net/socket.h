@@ -50,9 +50,9 @@ class WatchedSocket {
   void wake() { watcher_.wake(); }
   // Taken over by the thread of `loop` while at rest. False when there is no descriptor for it:
   // then the connection is shut, and of no use any more.
-  bool move_to(Loop& loop);
+  bool move_to(Loop& loop, WatchGate& gate);
   // Taken over to be ended; only the destructor may follow.
-  void abandon();
+  void abandon(WatchGate& gate);
 
   // TCP_QUICKACK: what has come is acknowledged at once.
   void acknowledge_now();

@@ -80,11 +80,12 @@ class Stream {
   // afterwards. wake(): the same thread uses it again.
   virtual void rest(const std::shared_ptr<WatchGate>& gate) = 0;
   virtual void wake() = 0;
-  // False when it failed; then the stream can only be destroyed.
-  [[nodiscard]] virtual bool move_to(Loop& loop) = 0;
-  // Any thread that has taken it, instead of move_to(): the connection ends, and only the destructor
-  // may follow.
-  virtual void abandon() = 0;
+  // `gate`: the one that it rests behind, shut. False when it failed; then the stream can only be
+  // destroyed.
+  [[nodiscard]] virtual bool move_to(Loop& loop, WatchGate& gate) = 0;
+  // Any thread that has taken it, instead of move_to(): the connection ends, and only the
+  // destructor may follow.
+  virtual void abandon(WatchGate& gate) = 0;
 
   // Ends our direction after what was written (FIN; TLS: close_notify first).
   virtual void shutdown_write() = 0;

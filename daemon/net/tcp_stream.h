@@ -27,8 +27,8 @@ class TcpStream final : public Stream {
   void acknowledge_now() override { socket_.acknowledge_now(); }
   void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
   void wake() override { socket_.wake(); }
-  bool move_to(Loop& loop) override { return socket_.move_to(loop); }
-  void abandon() override { socket_.abandon(); }
+  bool move_to(Loop& loop, WatchGate& gate) override { return socket_.move_to(loop, gate); }
+  void abandon(WatchGate& gate) override { socket_.abandon(gate); }
   void allow_stalls() override { socket_.allow_stalls(); }
   void shutdown_write() override { socket_.shutdown_write(); }
   void abort() override { socket_.abort(); }

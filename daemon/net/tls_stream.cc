@@ -89,8 +89,8 @@ void TlsStream::set_handler(StreamHandler* handler) {
 }
 
 // The BIO that reads is the one that writes.
-bool TlsStream::move_to(Loop& loop) {
-  const bool moved = socket_.move_to(loop);
+bool TlsStream::move_to(Loop& loop, WatchGate& gate) {
+  const bool moved = socket_.move_to(loop, gate);
   if (moved) {
     BIO_set_fd(SSL_get_rbio(ssl_.get()), socket_.fd(), BIO_NOCLOSE);
   } else {
@@ -99,8 +99,8 @@ bool TlsStream::move_to(Loop& loop) {
   return moved;
 }
 
-void TlsStream::abandon() {
-  socket_.abandon();
+void TlsStream::abandon(WatchGate& gate) {
+  socket_.abandon(gate);
   end_ = End::kAborted;
 }
 

@@ -49,8 +49,8 @@ class TlsStream final : public Stream, private StreamHandler {
   void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
   void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
   void wake() override { socket_.wake(); }
-  bool move_to(Loop& loop) override;
-  void abandon() override;
+  bool move_to(Loop& loop, WatchGate& gate) override;
+  void abandon(WatchGate& gate) override;
   void shutdown_write() override;
   void allow_stalls() override { socket_.allow_stalls(); }
   void abort() override;

@@ -321,7 +321,7 @@ void HostPool::tell_phase(Waiter& waiter) {
 // The permit is back already. The stream closes here, the memory goes a turn later, since a frame
 // of the connection's own may be below us.
 void HostPool::dispose(UpstreamConnection& connection) {
-  if (connection.abandoned_) connection.stream_->abandon();
+  if (connection.abandoned_) connection.stream_->abandon(*connection.gate_);
   connection.stream_.reset();
   connection.gate_.reset();  // it holds on to us
   connection.dial_.reset();

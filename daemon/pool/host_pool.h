@@ -287,6 +287,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   // With the mutex free.
   bool enter(IdleGate& gate);
   void end_look(UpstreamConnection& connection);
+  static bool adopt(UpstreamConnection& connection);
   bool bring_home(UpstreamConnection& connection);
   void discard(UpstreamConnection& connection);
   void on_handover(UpstreamConnection& connection);

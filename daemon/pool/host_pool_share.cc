@@ -45,16 +45,20 @@ UpstreamConnection* HostPool::take_over(Slot& own, const Flavor& flavor, bool pr
   return nullptr;
 }
 
-// The old worker's loop finds the gate shut.
+// The old worker's loop finds the gate shut; it stands until the stream has left that loop.
 void HostPool::change_worker(UpstreamConnection& connection, WorkerPool& worker) {
   connection.gate_->connection_ = nullptr;
-  connection.gate_.reset();
   connection.worker_ = &worker;
+}
+
+bool HostPool::adopt(UpstreamConnection& connection) {
+  const std::shared_ptr<IdleGate> gate = std::move(connection.gate_);
+  return connection.worker().dialer().adopt(*connection.stream_, *gate);
 }
 
 // False when there was no descriptor for it: the connection is closed.
 bool HostPool::bring_home(UpstreamConnection& connection) {
-  if (connection.worker().dialer().adopt(*connection.stream_)) return true;
+  if (adopt(connection)) return true;
   discard(connection);
   return false;
 }
@@ -155,7 +159,7 @@ HostPool::Handover::~Handover() {
 }
 
 void HostPool::on_handover(UpstreamConnection& connection) {
-  const bool here = connection.worker().dialer().adopt(*connection.stream_);
+  const bool here = adopt(connection);
   Next next;
   {
     const std::lock_guard lock(mutex_);
@@ -180,7 +184,7 @@ void HostPool::drop_handover(UpstreamConnection& connection, std::size_t slot) {
     move_to(connection, ConnectionState::kClosed);
     ++totals_.closed[static_cast<std::size_t>(CloseReason::kShutdown)];
   }
-  connection.stream_->abandon();
+  connection.stream_->abandon(*connection.gate_);
   delete &connection;
 }
 

@@ -32,7 +32,7 @@ class FakeDialer final : public Dialer {
   }
 
   // What has no loop needs only to wake up.
-  bool adopt(Stream& stream) override {
+  bool adopt(Stream& stream, WatchGate&) override {
     stream.wake();
     return !refuses_to_adopt;
   }

@@ -142,11 +142,11 @@ class FakeStream final : public Stream {
     peer_.gate_.reset();
     peer_.watched_ = true;
   }
-  bool move_to(Loop&) override {
+  bool move_to(Loop&, WatchGate&) override {
     wake();
     return true;
   }
-  void abandon() override { peer_.gate_.reset(); }
+  void abandon(WatchGate&) override { peer_.gate_.reset(); }
   void shutdown_write() override { peer_.write_shut_ = true; }
   void abort() override { peer_.aborted_ = true; }
   Error last_error() const override { return peer_.error_; }

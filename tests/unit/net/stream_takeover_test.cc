@@ -51,13 +51,19 @@ struct Reader final : StreamHandler {
   int calls = 0;
 };
 
-struct Gate final : WatchGate {
-  bool enter() override {
-    ++asked;
-    return !taken;
-  }
+// What a gate says, and how often it was asked; outlives the gates.
+struct Answers {
   bool taken = false;
   int asked = 0;
+};
+
+struct Gate final : WatchGate {
+  explicit Gate(Answers& the_answers) : answers(the_answers) {}
+  bool enter() override {
+    ++answers.asked;
+    return !answers.taken;
+  }
+  Answers& answers;
 };
 
 TEST(StreamTakeover, AnEventOfOneAtRestAsksTheGateFirst) {
@@ -68,19 +74,20 @@ TEST(StreamTakeover, AnEventOfOneAtRestAsksTheGateFirst) {
   Reader reader;
   reader.stream = &stream;
   stream.set_handler(&reader);
-  const auto gate = std::make_shared<Gate>();
+  Answers answers;
+  auto gate = std::make_shared<Gate>(answers);
   stream.rest(gate);
   ASSERT_EQ(::send(pair.peers.get(), "a", 1, 0), 1);
   ASSERT_TRUE(runner.until([&] { return reader.received == "a"; }));
-  EXPECT_EQ(gate->asked, 1);
+  EXPECT_EQ(answers.asked, 1);
   ASSERT_EQ(::send(pair.peers.get(), "b", 1, 0), 1);
   ASSERT_TRUE(runner.until([&] { return reader.received == "ab"; }));
-  EXPECT_EQ(gate->asked, 1) << "it is awake since";
+  EXPECT_EQ(answers.asked, 1) << "it is awake since";
   stream.rest(gate);
   stream.wake();
   ASSERT_EQ(::send(pair.peers.get(), "c", 1, 0), 1);
   ASSERT_TRUE(runner.until([&] { return reader.received == "abc"; }));
-  EXPECT_EQ(gate->asked, 1);
+  EXPECT_EQ(answers.asked, 1);
 }
 
 TEST(StreamTakeover, TheOldLoopEndsItsHandleAndDescriptorAtTheNextEvent) {
@@ -95,13 +102,15 @@ TEST(StreamTakeover, TheOldLoopEndsItsHandleAndDescriptorAtTheNextEvent) {
     Reader reader;
     reader.stream = &stream;
     stream.set_handler(&reader);
-    const auto gate = std::make_shared<Gate>();
+    Answers answers;
+    auto gate = std::make_shared<Gate>(answers);
     stream.rest(gate);
-    gate->taken = true;
-    ASSERT_TRUE(stream.move_to(new_loop));
+    answers.taken = true;
+    ASSERT_TRUE(stream.move_to(new_loop, *gate));
+    gate.reset();
     EXPECT_EQ(open_descriptors(), with_loops + 3);
     ASSERT_EQ(::send(pair.peers.get(), "a", 1, 0), 1);
-    ASSERT_TRUE(old_runner.until([&] { return gate->asked == 1; }));
+    ASSERT_TRUE(old_runner.until([&] { return answers.asked == 1; }));
     old_runner.turn(2);
     ASSERT_TRUE(new_runner.until([&] { return reader.received == "a"; }));
     EXPECT_EQ(open_descriptors(), with_loops + 2);
@@ -119,16 +128,18 @@ TEST(StreamTakeover, ItsEndEndsTheConnectionThoughTheOldLoopHoldsADescriptor) {
     LoopRunner new_runner(new_loop);
     TcpPair pair = tcp_pair();
     Reader reader;
-    const auto gate = std::make_shared<Gate>();
+    Answers answers;
+    auto gate = std::make_shared<Gate>(answers);
     {
       TcpStream stream(old_loop, pair.ours.release());
       stream.set_handler(&reader);
       stream.rest(gate);
-      gate->taken = true;
-      ASSERT_TRUE(stream.move_to(new_loop));
+      answers.taken = true;
+      ASSERT_TRUE(stream.move_to(new_loop, *gate));
+      gate.reset();
       if (aborted) stream.abort();
     }
-    ASSERT_TRUE(old_runner.until([&] { return gate->asked == 1; }));
+    ASSERT_TRUE(old_runner.until([&] { return answers.asked == 1; }));
     old_runner.turn(2);
     pollfd end{.fd = pair.peers.get(), .events = POLLIN, .revents = 0};
     ASSERT_EQ(::poll(&end, 1, 5000), 1);
@@ -138,6 +149,29 @@ TEST(StreamTakeover, ItsEndEndsTheConnectionThoughTheOldLoopHoldsADescriptor) {
   }
 }
 
+TEST(StreamTakeover, WhatTheOldLoopEndedBeforeItWasMovedIsStillTheSameConnection) {
+  Loop old_loop;
+  Loop new_loop;
+  LoopRunner old_runner(old_loop);
+  LoopRunner new_runner(new_loop);
+  TcpPair pair = tcp_pair();
+  TcpStream stream(old_loop, pair.ours.release());
+  Reader reader;
+  reader.stream = &stream;
+  stream.set_handler(&reader);
+  Answers answers;
+  auto gate = std::make_shared<Gate>(answers);
+  stream.rest(gate);
+  answers.taken = true;
+  ASSERT_EQ(::send(pair.peers.get(), "a", 1, 0), 1);
+  ASSERT_TRUE(old_runner.until([&] { return answers.asked == 1; }));
+  old_runner.turn(2);
+  TcpPair other = tcp_pair();  // would get the number of a descriptor that was closed
+  ASSERT_TRUE(stream.move_to(new_loop, *gate));
+  gate.reset();
+  ASSERT_TRUE(new_runner.until([&] { return reader.received == "a"; }));
+}
+
 TEST(StreamTakeover, ALoopThatEndsClosesWhatWasTakenFromIt) {
   const std::size_t before = open_descriptors();
   {
@@ -145,16 +179,18 @@ TEST(StreamTakeover, ALoopThatEndsClosesWhatWasTakenFromIt) {
     TcpPair pair = tcp_pair();
     Reader reader;
     std::unique_ptr<TcpStream> stream;
-    const auto gate = std::make_shared<Gate>();
+    Answers answers;
+    auto gate = std::make_shared<Gate>(answers);
     {
       Loop old_loop;
       stream = std::make_unique<TcpStream>(old_loop, pair.ours.release());
       stream->set_handler(&reader);
       stream->rest(gate);
-      gate->taken = true;
-      ASSERT_TRUE(stream->move_to(new_loop));
+      answers.taken = true;
+      ASSERT_TRUE(stream->move_to(new_loop, *gate));
+      gate.reset();
     }
-    EXPECT_EQ(gate->asked, 1);
+    EXPECT_EQ(answers.asked, 1);
     stream.reset();
   }
   EXPECT_EQ(open_descriptors(), before);
@@ -294,6 +330,7 @@ void Table::work(std::size_t self, std::mt19937& random) {
   dropped_[self].clear();
   Item* taken = nullptr;
   bool foreign = false;
+  std::shared_ptr<WatchGate> gate;
   bool too_few = false;
   {
     const std::lock_guard lock(mutex_);
@@ -306,7 +343,7 @@ void Table::work(std::size_t self, std::mt19937& random) {
       taken->idle_ = false;
       if (foreign) {
         taken->gate_->taken = true;
-        taken->gate_.reset();
+        gate = std::move(taken->gate_);
         taken->owner_ = self;
       }
     }
@@ -314,7 +351,7 @@ void Table::work(std::size_t self, std::mt19937& random) {
   if (taken != nullptr) {
     if (foreign) {
       ++takeovers_;
-      EXPECT_TRUE(taken->stream_->move_to(*loops_[self]));
+      EXPECT_TRUE(taken->stream_->move_to(*loops_[self], *gate));
     } else {
       taken->stream_->wake();
     }

@@ -43,8 +43,8 @@ class QuietStream final : public Stream {
   void resume_read(PauseReason) override {}
   void rest(const std::shared_ptr<WatchGate>&) override {}
   void wake() override {}
-  bool move_to(Loop&) override { return true; }
-  void abandon() override {}
+  bool move_to(Loop&, WatchGate&) override { return true; }
+  void abandon(WatchGate&) override {}
   void shutdown_write() override {}
   void abort() override {}
   Error last_error() const override { return {.code = ErrorCode::kConnectionTerminated}; }
@@ -63,7 +63,7 @@ class QuietDialer final : public Dialer {
     waiting = &handler;
     return std::make_unique<PendingDial>();
   }
-  bool adopt(Stream&) override { return true; }
+  bool adopt(Stream&, WatchGate&) override { return true; }
   QuietStream* complete() {
     QuietStream* stream = nullptr;
     waiting->on_dialed({.stream = std::make_unique<QuietStream>(&stream),
