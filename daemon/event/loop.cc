@@ -109,10 +109,12 @@ void Loop::Impl::close_handles() {
   assert(status == 0 && "a Watcher outlives its Loop");
 }
 
-// What timers gave up or armed is not forgotten during the wait.
+// What timers gave up or armed is not forgotten during the wait. libuv has read its clock after the
+// last wait's callbacks.
 void Loop::Impl::on_prepare(uv_prepare_t* handle) {
   Impl& self = of(handle);
   self.delete_deferred();
+  self.loop.end_turn(MonotonicTime(std::chrono::milliseconds(uv_now(&self.uv))));
   self.schedule_wakeup();
 }
 
@@ -138,6 +140,7 @@ void Loop::Impl::on_timer(uv_timer_t* handle) {
   self.armed_for = kForever;
   self.loop.refresh_time();
   self.wheel.advance(self.loop.now());
+  self.loop.refresh_time();  // a turn's timers come after libuv has read its clock
 }
 
 void Loop::Impl::on_async(uv_async_t* handle) {
@@ -218,7 +221,20 @@ Duration Loop::time_asleep() const {
   return std::chrono::seconds(all.tv_sec - awake.tv_sec) + Duration(all.tv_nsec - awake.tv_nsec);
 }
 
-void Loop::refresh_time() { now_ = read_monotonic(); }
+void Loop::refresh_time() {
+  now_ = read_monotonic();
+  turn_began_ = std::min(turn_began_, now_);
+}
+
+// A scrape that takes the longest one between the load and the store may see it once more.
+void Loop::end_turn(MonotonicTime end) {
+  if (turn_began_ == kForever) return;
+  const Duration turn = std::max(now_, end) - turn_began_;
+  turn_began_ = kForever;
+  if (turn > longest_turn_.load(std::memory_order_relaxed)) {
+    longest_turn_.store(turn, std::memory_order_relaxed);
+  }
+}
 
 TimerWheel& Loop::timers() { return impl_->wheel; }
 

@@ -1,10 +1,13 @@
 // One thread's turns: libuv's loop with a timer wheel, posted work, deferred deletion and a clock.
 //
 // Owner: a Worker (or a test). Thread: the one that calls run(), until then the one that made it;
-// only post(), stop() and on_thread() may be called from others. Ends when run() has returned and
-// every Watcher on it is gone (asserted: a leaked handle aborts the process in debug builds).
+// only post(), stop(), on_thread() and take_longest_turn() may be called from others. Ends when
+// run() has returned and every Watcher on it is gone (asserted: a leaked handle aborts the process
+// in debug builds).
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 
 #include "base/time.h"
@@ -39,12 +42,21 @@ class Loop final : public Executor, public Clock {
   Duration time_asleep() const override;
   void refresh_time();
 
+  // Any thread. The longest turn since the last call: from the first callback after a wait to the
+  // end of all that was ready, so at worst an event was served that much late. It is put together
+  // from clocks that are read anyway, libuv's in whole milliseconds: up to 1 ms short.
+  Duration take_longest_turn() { return longest_turn_.exchange({}, std::memory_order_relaxed); }
+
   TimerWheel& timers();
   uv_loop_s* uv();  // for event/ and net/ only
 
  private:
   struct Impl;  // the uv handles and what they dispatch
+  void end_turn(MonotonicTime end);
+
   MonotonicTime now_;
+  MonotonicTime turn_began_ = kForever;  // kForever: no callback since the last wait
+  std::atomic<Duration> longest_turn_{Duration()};
   std::unique_ptr<Impl> impl_;
 };
 

@@ -424,11 +424,14 @@ std::string Daemon::metrics_text() {
   }
   PoolGauges pools;
   for (auto& [name, gauge] : by_upstream) pools.push_back(std::move(gauge));
+  std::vector<Duration> loop_lags;
+  for (const auto& worker : workers_) loop_lags.push_back(worker->take_longest_turn());
   const ProcessInfo process{.build = build_info(),
                             .last_reload_successful = last_reload_successful_,
                             .last_reload = last_reload_,
                             .dropped_lines = {{"access", access_log_.dropped_lines()}},
                             .dns_lookups = dns_counts(dns_->service()),
+                            .loop_lags = std::move(loop_lags),
                             .stats = read_process_stats()};
   return metrics_.render(pools, process);
 }

@@ -85,6 +85,8 @@ class Worker final : private AddressObserver {
   void begin_drain(Done done);
   // Answers that the loop turns.
   void ping(Done done);
+  // The longest turn of the loop since the last call.
+  Duration take_longest_turn() { return loop_.take_longest_turn(); }
 
  private:
   struct Door;  // an address with its listener, if this worker has one, and its endpoint

@@ -193,6 +193,7 @@ struct ProcessInfo {
   std::vector<std::pair<std::string, std::uint64_t>> dropped_lines;
   // Requests for addresses, by how each ended: {"hit", 3}.
   std::vector<std::pair<std::string, std::uint64_t>> dns_lookups{};
+  std::vector<Duration> loop_lags{};  // of each worker: its longest turn since the last scrape
   ProcessStats stats;
 };
 

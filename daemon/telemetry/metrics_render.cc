@@ -174,6 +174,11 @@ void render_daemon(PrometheusText& text, const ProcessInfo& process) {
   text.sample({}, std::chrono::duration<double>(process.last_reload.time_since_epoch()).count());
   text.counter("penstock_log_dropped_lines_total", "Log lines lost, by log.");
   for (const auto& [log, lines] : process.dropped_lines) text.sample({{"log", log}}, lines);
+  text.gauge("penstock_loop_lag_seconds", "The longest turn of a worker since the last scrape.");
+  for (std::size_t i = 0; i < process.loop_lags.size(); ++i) {
+    text.sample({{"worker", std::to_string(i)}},
+                std::chrono::duration<double>(process.loop_lags[i]).count());
+  }
   text.gauge("penstock_build_info", "Always 1; the labels are the versions.");
   std::vector<MetricLabel> labels;
   for (const auto& [name, value] : process.build) labels.push_back({name, value});

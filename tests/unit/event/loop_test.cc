@@ -122,6 +122,45 @@ TEST(Loop, KnowsItsThread) {
   EXPECT_FALSE(loop.on_thread());
 }
 
+// Keeps the thread for a while, as a callback that computes.
+void spin(Duration time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < until) continue;
+}
+
+TEST(Loop, TellsItsLongestTurnOnce) {
+  Loop loop;
+  LoopRunner runner(loop);
+  runner.turn();
+  EXPECT_LT(loop.take_longest_turn(), 199ms);
+  for (const Duration time : {Duration(200ms), Duration(1ms)}) {
+    post(loop, [time] { spin(time); });
+    runner.turn(2);
+  }
+  const Duration longest = loop.take_longest_turn();
+  EXPECT_GE(longest, 199ms);  // up to 1 ms short
+  EXPECT_LT(longest, 2s);
+  runner.turn();
+  EXPECT_LT(loop.take_longest_turn(), 199ms);
+}
+
+TEST(Loop, CountsTheTimersOfATurnAndNotTheWaitForThem) {
+  Loop loop;
+  bool fired = false;
+  Call call{[&] {
+    spin(30ms);
+    fired = true;
+  }};
+  Deadline deadline(loop.timers(), call.delegate());
+  deadline.arm(loop.now() + 500ms);
+  LoopRunner runner(loop);
+  ASSERT_TRUE(runner.until([&] { return fired; }));
+  runner.turn();
+  const Duration longest = loop.take_longest_turn();
+  EXPECT_GE(longest, 30ms);
+  EXPECT_LT(longest, 450ms);
+}
+
 struct Traced final : DeferredDeletable {
   explicit Traced(std::function<void()> f) : at_end(std::move(f)) {}
   ~Traced() override { at_end(); }

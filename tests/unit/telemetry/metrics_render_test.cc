@@ -103,6 +103,7 @@ ProcessInfo process() {
           .last_reload = wall_micros(1'700'000'000'500'000),
           .dropped_lines = {{"access", 3}},
           .dns_lookups = {{"hit", 5}, {"miss", 1}},
+          .loop_lags = {std::chrono::microseconds(2500), Duration()},
           .stats = {.cpu_seconds = 1.25,
                     .start_time_seconds = 1'700'000'000.5,
                     .resident_bytes = 4096,
@@ -135,6 +136,7 @@ TEST(Render, HasEveryFamilyWithItsType) {
       {"penstock_config_last_reload_timestamp_seconds", "gauge"},
       {"penstock_log_dropped_lines_total", "counter"},
       {"penstock_dns_lookups_total", "counter"},
+      {"penstock_loop_lag_seconds", "gauge"},
       {"penstock_build_info", "gauge"},
       {"process_cpu_seconds_total", "counter"},
       {"process_resident_memory_bytes", "gauge"},
@@ -152,6 +154,8 @@ TEST(Render, TellsOfTheProcess) {
   EXPECT_EQ(scrape["penstock_config_last_reload_timestamp_seconds"], 1'700'000'000.5);
   EXPECT_EQ(scrape[R"(penstock_log_dropped_lines_total{log="access"})"], 3);
   EXPECT_EQ(scrape[R"(penstock_dns_lookups_total{result="hit"})"], 5);
+  EXPECT_EQ(scrape[R"(penstock_loop_lag_seconds{worker="0"})"], 0.0025);
+  EXPECT_EQ(scrape[R"(penstock_loop_lag_seconds{worker="1"})"], 0);
   EXPECT_EQ(scrape[R"(penstock_build_info{version="1.2.3",openssl="3.0"})"], 1);
   EXPECT_EQ(scrape["process_cpu_seconds_total"], 1.25);
   EXPECT_EQ(scrape["process_start_time_seconds"], 1'700'000'000.5);
