@@ -5,7 +5,6 @@ key and elapsed time; and under three times that limit, where the same delay mus
 """
 
 import select
-import socket
 import time
 
 import pytest
@@ -185,31 +184,6 @@ def test_resolve(stack, limit, succeeds, monkeypatch):
         assert_ended_by(proxy, response, limit, 504, "dns_timeout", "resolve", "timeouts.resolve")
 
 
-class FullBacklog:
-    """A listening socket whose queue is full: the kernel drops every further SYN until it is drained."""
-
-    def __init__(self):
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(0)
-        self.port = self.listener.getsockname()[1]
-        self.fillers = []
-        while self._one_more():
-            pass
-
-    def _one_more(self):
-        filler = socket.socket()
-        filler.settimeout(0.2)
-        self.fillers.append(filler)
-        try:
-            filler.connect(("127.0.0.1", self.port))
-            return True
-        except TimeoutError:
-            return False
-
-    def close(self):
-        for sock in [self.listener, *self.fillers]:
-            sock.close()
 
 
 def drain_and_serve(backlog, after):
@@ -227,21 +201,18 @@ def drain_and_serve(backlog, after):
 
 @pytest.mark.parametrize("limit, succeeds", [(0.6, False), (1.8, True)], ids=["limit", "control"])
 def test_connect(stack, limit, succeeds):
-    backlog = FullBacklog()
-    try:
-        proxy = stack.penstock(stack.to(backlog, timeouts={"connect": ms(limit)}))
-        if succeeds:
-            with proxy.client() as client:
-                client.request("http://api.test/")
-                served = drain_and_serve(backlog, DELAY)
-                assert client.response().body == b"ok"
-                served.close()
-            assert proxy.wait_for_log()["connect_ms"] >= 900
-        else:
-            response = proxy.fetch("http://api.test/")
-            assert_ended_by(proxy, response, limit, 504, "connection_timeout", "connect", "timeouts.connect")
-    finally:
-        backlog.close()
+    backlog = stack.full_backlog()
+    proxy = stack.penstock(stack.to(backlog, timeouts={"connect": ms(limit)}))
+    if not succeeds:
+        response = proxy.fetch("http://api.test/")
+        assert_ended_by(proxy, response, limit, 504, "connection_timeout", "connect", "timeouts.connect")
+        return
+    with proxy.client() as client:
+        client.request("http://api.test/")
+        served = drain_and_serve(backlog, DELAY)
+        assert client.response().body == b"ok"
+        served.close()
+    assert proxy.wait_for_log()["connect_ms"] >= 900
 
 
 @both
@@ -448,15 +419,11 @@ def test_the_late_answer_of_a_timed_out_exchange_reaches_nobody(stack):
 
 
 def test_a_limit_that_the_file_does_not_set_is_named_in_a_warning(stack):
-    backlog = FullBacklog()
-    try:
-        proxy = stack.penstock(stack.to(backlog))
-        response = proxy.fetch("http://api.test/")
-        assert_failed(response, 504, "connection_timeout", "connect", "timeouts.connect")
-        assert_elapsed(response.seconds, 5)
-        assert "timeouts.connect" in proxy.stderr
-    finally:
-        backlog.close()
+    proxy = stack.penstock(stack.to(stack.full_backlog()))
+    response = proxy.fetch("http://api.test/")
+    assert_failed(response, 504, "connection_timeout", "connect", "timeouts.connect")
+    assert_elapsed(response.seconds, 5)
+    assert "timeouts.connect" in proxy.stderr
 
 
 def test_limits_of_defaults_are_overridden_key_by_key(stack):

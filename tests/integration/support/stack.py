@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 from .dns_server import DnsServer
+from .full_backlog import FullBacklog
 from .nginx import NginxOrigin
 from .penstock import Penstock, merged
 from .scripted_origin import ScriptedOrigin, answering, reply_ok, server_context
@@ -44,6 +45,11 @@ class Stack:
         server = DnsServer(script)
         self._ends.callback(server.stop)
         return server
+
+    def full_backlog(self):
+        backlog = FullBacklog()
+        self._ends.callback(backlog.close)
+        return backlog
 
     def to(self, target, /, host="api.test", name=None, **policy):
         """An upstream of the configuration that leads to an origin of ours."""
