@@ -197,6 +197,8 @@ def do_not_read(port, obstacle):
     the app has not read."""
     with Patient(port, receive_buffer=65536) as client:
         client.request(URL)
+        client.head()
+        client.begun = time.monotonic()
         poll = select.poll()
         poll.register(client.sock, 0)  # only what cannot be turned off: the connection's end
         while client.spent < PATIENCE:

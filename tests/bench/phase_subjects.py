@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from phase_cases import LIMIT, PATIENCE, URL, Outcome
+from phase_cases import LIMIT, PATIENCE, Outcome
 from support.penstock import free_ports, merged, proxy_status
 from support.waiting import slack, wait_until
 

@@ -161,8 +161,8 @@ def test_metrics_are_well_formed_prometheus_text(proxy):
         for suffix in ("_bucket", "_sum", "_count"):
             base = base.removesuffix(suffix) if base not in typed else base
         assert base in typed, f"{name} has no TYPE"
-    for name in ("penstock_build_info", "penstock_loop_lag_seconds", "penstock_config_last_reload_successful", "penstock_client_connections",
-                 "penstock_log_dropped_lines_total", "process_resident_memory_bytes", "process_cpu_seconds_total",
+    for name in ("penstock_build_info", "penstock_config_last_reload_successful", "penstock_client_connections",
+                 "penstock_loop_lag_seconds", "penstock_log_dropped_lines_total", "process_resident_memory_bytes", "process_cpu_seconds_total",
                  "process_open_fds"):
         assert name in {key for key, _, _ in series}, name
 
