@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from support.penstock import BINARY, free_ports
+from support.penstock import BINARY, free_ports, merged
 from support.waiting import wait_until
 
 NGINX = """
@@ -109,12 +109,13 @@ class Nginx(Proxy):
 
 class Penstock(Proxy):
     name = "penstock"
+    settings = {}  # laid over the rest by a variant
 
     def _command(self, ca_file, origin_port, single_process):
-        (self.folder / "penstock.yaml").write_text(yaml.safe_dump({
+        (self.folder / "penstock.yaml").write_text(yaml.safe_dump(merged({
             "listeners": [{"address": f"127.0.0.1:{self.port}"}],
             "admin": {"address": f"127.0.0.1:{self._second_port}"},
             "access_log": {"path": f"{self.folder}/access.log", "only": "all"},
             "upstreams": [{"name": "api", "hosts": ["api.test"], "connect_to": f"127.0.0.1:{origin_port}",
-                           "tls": {"ca_file": ca_file, "min_version": "1.3"}}]}))
+                           "tls": {"ca_file": ca_file, "min_version": "1.3"}}]}, self.settings)))
         return [BINARY, "run", "-c", f"{self.folder}/penstock.yaml"]

@@ -162,8 +162,8 @@ def test_metrics_are_well_formed_prometheus_text(proxy):
             base = base.removesuffix(suffix) if base not in typed else base
         assert base in typed, f"{name} has no TYPE"
     for name in ("penstock_build_info", "penstock_config_last_reload_successful", "penstock_client_connections",
-                 "penstock_loop_lag_seconds", "penstock_log_dropped_lines_total", "process_resident_memory_bytes", "process_cpu_seconds_total",
-                 "process_open_fds"):
+                 "penstock_loop_lag_seconds", "penstock_log_dropped_lines_total", "process_resident_memory_bytes",
+                 "process_cpu_seconds_total", "process_open_fds"):
         assert name in {key for key, _, _ in series}, name
 
 
