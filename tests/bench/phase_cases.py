@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from support.client import Client
-from support.dns_server import Answer
+from support.dns_server import silent
 from support.http1 import Reader, Truncated
 from support.scripted_origin import answering
 from support.waiting import pause
@@ -69,18 +69,9 @@ def full_backlog(stack):
     return Obstacle(stack.full_backlog().port, False)
 
 
-def late_then_silent(name, kind, transport):
-    """Says after half the limit that the answer does not fit, then nothing over TCP: a server that is
-    only silent would be given up by the resolver's own attempts as soon as by the limit."""
-    return Answer(truncated=True, delay=LIMIT / 2) if transport == "udp" else None
-
-
-def nameless(script):
-    def stage(stack):
-        made = stack.origin()
-        return Obstacle(made.port, True, made, stack.dns(script).address)
-
-    return stage
+def nameless(stack):
+    made = stack.origin()
+    return Obstacle(made.port, True, made, stack.dns(silent).address)
 
 
 def say_nothing(connection):
@@ -250,6 +241,7 @@ def timeouts(**limits):
 POST_HALF = b"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 8\r\n\r\nhalf"
 SERVER = (f"timeout server {MS}",)
 CLIENT = (f"timeout client {MS}",)
+DNS = {"dns": {"attempt_timeout": f"{round(LIMIT * 500)}ms", "attempts": 2}}  # as long as the limit
 DO_RESOLVE = (f"timeout retry {MS}", "resolve_retries 1")
 
 CASES = [
@@ -257,8 +249,8 @@ CASES = [
          (503, "connection_limit_reached", "queue"), timeouts(queue=MS) | {"pool": {"max_connections": 1}},
          haproxy=("timeout queue", (f"timeout queue {MS}", "maxconn 1")),
          go=("", ["-connections", "1"]), go_does="second"),
-    Case("timeouts.resolve", "a name server that gives no address", nameless(late_then_silent), get(),
-         (504, "dns_timeout", "resolve"), timeouts(resolve=MS), {"dns": {"attempt_timeout": "280ms", "attempts": 1}},
+    Case("timeouts.resolve", "a name server that does not answer", nameless, get(),
+         (504, "dns_timeout", "resolve"), timeouts(resolve=MS), DNS,
          haproxy=("timeout retry", DO_RESOLVE), go=("Dialer.Timeout, DNS and connect in one", ["-dial", MS])),
     Case("timeouts.connect", "a full backlog", full_backlog, get(),
          (504, "connection_timeout", "connect"), timeouts(connect=MS),
