@@ -78,21 +78,29 @@ class HAProxy:
     def run(self, case, stack, obstacle):
         folder = stack.folder / "haproxy"
         folder.mkdir(parents=True)
-        port, = free_ports(1)
-        (folder / "haproxy.cfg").write_text(self._config(case, stack, obstacle, port))
-        with open(folder / "output.log", "wb") as log:
-            process = subprocess.Popen(["haproxy", "-db", "-f", str(folder / "haproxy.cfg")], stdout=log, stderr=log)
+        process, port = self._start(case, stack, obstacle, folder)
         try:
-            wait_until(lambda: self._serves(process, port), f"haproxy listens: {folder}/output.log")
             return case.drive(port, obstacle)
         finally:
             process.terminate()
             process.wait(10)
 
+    def _start(self, case, stack, obstacle, folder):
+        """Another process may take a port that was free; then it ends at once."""
+        for _ in range(5):
+            port, = free_ports(1)
+            (folder / "haproxy.cfg").write_text(self._config(case, stack, obstacle, port))
+            with open(folder / "output.log", "wb") as log:
+                process = subprocess.Popen(["haproxy", "-db", "-f", str(folder / "haproxy.cfg")], stdout=log, stderr=log)
+            wait_until(lambda: self._listens(port) or process.poll() is not None, "haproxy starts")
+            if process.poll() is None:
+                return process, port
+        raise AssertionError("haproxy does not start: " + (folder / "output.log").read_text())
+
     @staticmethod
-    def _serves(process, port):
-        assert process.poll() is None, "haproxy ended at once"
-        return f":{port:04X} " in Path("/proc/net/tcp").read_text()
+    def _listens(port):
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+        return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
     @staticmethod
     def _config(case, stack, obstacle, port):
