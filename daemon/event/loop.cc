@@ -226,7 +226,8 @@ void Loop::refresh_time() {
   turn_began_ = std::min(turn_began_, now_);
 }
 
-// A scrape that takes the longest one between the load and the store may see it once more.
+// Should another thread take the longest one between the load and the store, what is lost is no
+// longer than what it took.
 void Loop::end_turn(MonotonicTime end) {
   if (turn_began_ == kForever) return;
   const Duration turn = std::max(now_, end) - turn_began_;
