@@ -114,6 +114,7 @@ class Penstock(Proxy):
     def _command(self, ca_file, origin_port, single_process):
         (self.folder / "penstock.yaml").write_text(yaml.safe_dump(merged({
             "listeners": [{"address": f"127.0.0.1:{self.port}"}],
+            "workers": 1,  # as nginx has, and so that counts repeat
             "admin": {"address": f"127.0.0.1:{self._second_port}"},
             "access_log": {"path": f"{self.folder}/access.log", "only": "all"},
             "upstreams": [{"name": "api", "hosts": ["api.test"], "connect_to": f"127.0.0.1:{origin_port}",
