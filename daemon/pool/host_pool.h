@@ -237,6 +237,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void change_worker(UpstreamConnection& connection, WorkerPool& worker);
   UpstreamConnection* find_surplus(Slot& own);
   void evict_surplus(Slot& own, Next& next);
+  void seize(UpstreamConnection& connection, WorkerPool& worker);
   Slot* older_waiters(Slot& own, const UpstreamConnection& connection, const Waiter* first);
   void hand_over(UpstreamConnection& connection, Slot& slot, Next& next);
   void send(UpstreamConnection& connection, Slot& slot, Next& next);

@@ -56,12 +56,15 @@ UpstreamConnection* HostPool::find_idle(Slot& slot, const Flavor& flavor, bool p
 
 // What was opened to the same address no later has likely died of the same.
 void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
-  Slot& slot = slot_of(failed.worker());
-  for (auto it = slot.idle.begin(); it != slot.idle.end();) {
-    UpstreamConnection& idle = *it;
-    ++it;
-    if (idle.created_ <= failed.created_ && idle.address_ == failed.address_)
+  for (Slot& slot : slots_) {
+    for (auto it = slot.idle.begin(); it != slot.idle.end();) {
+      UpstreamConnection& idle = *it;
+      ++it;
+      if (idle.created_ > failed.created_ || idle.address_ != failed.address_ || idle.looking_)
+        continue;
+      if (&idle.worker() != &failed.worker()) seize(idle, failed.worker());
       end(idle, CloseReason::kError, next);
+    }
   }
 }
 

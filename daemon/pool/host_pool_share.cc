@@ -85,12 +85,15 @@ UpstreamConnection* HostPool::find_surplus(Slot& own) {
 
 void HostPool::evict_surplus(Slot& own, Next& next) {
   UpstreamConnection& surplus = *find_surplus(own);
-  if (&surplus.worker() != own.worker) {
-    move_to(surplus, ConnectionState::kBusy);
-    change_worker(surplus, *own.worker);
-    surplus.abandoned_ = true;
-  }
+  if (&surplus.worker() != own.worker) seize(surplus, *own.worker);
   end(surplus, CloseReason::kEvicted, next);
+}
+
+// Takes another worker's idle connection only to end it.
+void HostPool::seize(UpstreamConnection& connection, WorkerPool& worker) {
+  move_to(connection, ConnectionState::kBusy);
+  change_worker(connection, worker);
+  connection.abandoned_ = true;
 }
 
 // Looking

@@ -87,7 +87,7 @@ def test_pools_tell_limits_and_counts(stack):
         "max_connections": 5, "max_idle": 4, "max_waiting": 7}
     assert host["connections"]["idle"] == 1 == sum(host["connections"].values())
     assert (host["waiting"], host["oldest_wait_ms"], host["opened"]) == (0, 0, 1)
-    assert host["acquires"]["idle"] == 2 and host["acquires"]["dialed"] == 1
+    assert host["acquires"]["idle"] + host["acquires"]["takeover"] == 2 and host["acquires"]["dialed"] == 1
     assert host["last_error"] is None
 
 
@@ -143,7 +143,7 @@ def test_metrics_count_what_happened(stack):
     assert proxy.metrics("penstock_requests_total", upstream="down", code_class="5xx", source="proxy") == 1
     assert proxy.metrics("penstock_errors_total", upstream="down", token="connection_refused", phase="connect") == 1
     assert proxy.metrics("penstock_connections_opened_total", upstream="api") == 1
-    assert proxy.metrics("penstock_pool_acquires_total", upstream="api", result="idle") == 5
+    assert sum(proxy.metrics("penstock_pool_acquires_total", upstream="api", result=r) for r in ("idle", "takeover")) == 5
     assert proxy.metrics("penstock_request_duration_seconds_count", upstream="api") == 6
     assert proxy.metrics("penstock_phase_duration_seconds_count", upstream="api", phase="tls_handshake") == 1
     assert proxy.metrics("penstock_pool_connections_limit", upstream="api") == 1000

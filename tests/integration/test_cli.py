@@ -92,7 +92,7 @@ def test_faults_of_syntax_are_said_in_words(file, text):
 
 
 def test_a_feature_that_this_version_lacks_is_said_to_be_one(file):
-    done = run("check", "-c", file("workers: 4\n"))
+    done = run("check", "-c", file("reload: {watch: 5s}\n"))
     assert done.returncode == CONFIG and "not supported in this version" in done.stderr
 
 

@@ -77,7 +77,8 @@ class Service:
 
     def proxy(self, stack, **policy):
         upstream = stack.to(self.port, connect_to=f"many.test:{self.port}", **policy)
-        return stack.penstock(upstream, dns={"servers": [self.dns.address]})
+        # What dials remember of a host is their worker's.
+        return stack.penstock(upstream, dns={"servers": [self.dns.address]}, workers=1)
 
 
 def fetch_all(proxy, count):

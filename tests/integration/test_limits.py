@@ -151,10 +151,10 @@ def test_max_waiting_zero_never_queues(stack):
     assert [client.response().status for client in busy] == [200] * 2
 
 
-def test_the_queue_is_in_order(stack):
+def test_the_queue_of_a_worker_is_in_order(stack):
     gate = Gate()
     origin = stack.origin(answering(gate))
-    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}))
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}), workers=1)
     clients = [proxy.client() for _ in range(6)]
     for i, client in enumerate(clients):
         client.request(f"http://api.test/{i}")

@@ -55,7 +55,7 @@ def test_order_fifo_uses_all_connections_in_turn(stack):
                     connection.pause(0.01)
             by_number(connection, request)
 
-        proxy = stack.penstock(stack.to(stack.origin(answering(meet)), pool={"order": order}))
+        proxy = stack.penstock(stack.to(stack.origin(answering(meet)), pool={"order": order}), workers=1)
         with proxy.client() as one, proxy.client() as other:
             one.request("http://api.test/meet")
             other.request("http://api.test/meet")
@@ -118,7 +118,7 @@ def test_a_connection_that_died_takes_the_idle_ones_that_are_older_with_it(stack
             connection.reset() if connection.number <= 2 else connection.reply(b"new")
 
     origin = stack.origin(serve)
-    proxy = stack.penstock(stack.to(origin))
+    proxy = stack.penstock(stack.to(origin), workers=1)  # which takes the one used last, over all of its own
     with proxy.client() as older, proxy.client() as younger:
         for number, client in enumerate((older, younger), 1):
             client.request("http://api.test/")

@@ -203,11 +203,12 @@ class Penstock:
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def wait_for_log(self, condition=lambda line: True, count=1, seconds=5):
-        """The first `count` access log lines that meet the condition, in their order (one: the line itself)."""
+        """The first `count` access log lines that meet the condition, in the order in which their requests came,
+        since each worker writes its own (one: the line itself)."""
         found = []
 
         def enough():
-            found[:] = [line for line in self.log_lines() if condition(line)]
+            found[:] = sorted(filter(condition, self.log_lines()), key=lambda line: line["ts"])
             return len(found) >= count
 
         wait_until(enough, f"{count} matching access log lines; there are {self.log_lines()[-5:]}", seconds)

@@ -7,11 +7,12 @@ namespace {
 TEST(Faults, OfStructureNameTheKeyMeant) {
   const std::vector<FaultCase> cases = {
       {"listen: 1\n",
-       {"1:1: listen: unknown key (listeners, defaults, upstreams, admin, client, dns, egress, "
+       {"1:1: listen: unknown key (listeners, defaults, upstreams, admin, workers, client, dns, "
+        "egress, "
         "log, access_log, shutdown)"}},
       {"listener: []\n", {"1:1: listener: unknown key; did you mean listeners?"}},
       {"Listeners: []\n", {"1:1: Listeners: unknown key; did you mean listeners?"}},
-      {"workers: 4\n", {"1:1: workers: not supported in this version"}},
+      {"reload: {watch: 5s}\n", {"1:1: reload: not supported in this version"}},
       {"process: {max_buffers: auto}\n", {"1:1: process: not supported in this version"}},
       {"reload: {watch: 5s}\n", {"1:1: reload: not supported in this version"}},
       {"shutdown: {wait_for_clients: 5s}\n",
@@ -45,7 +46,8 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
       {"max_idle: 5\n", {"1:1: max_idle: unknown key; did you mean defaults.pool.max_idle?"}},
       {"scheme: http\n", {"1:1: scheme: unknown key; did you mean defaults.scheme?"}},
       {"defaults:\n  name: x\n",
-       {"2:3: defaults.name: unknown key (scheme, connect_to, source_address, redirects, cookies, via, pool, "
+       {"2:3: defaults.name: unknown key (scheme, connect_to, source_address, redirects, cookies, "
+        "via, pool, "
         "timeouts, "
         "retry, drain, max_response_header_size, tls)"}},
       {"listeners: [{adress: 127.0.0.1:1}]\n",
@@ -56,7 +58,8 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
       {"defaults:\n  tls: {cafile: x}\n",
        {"2:9: defaults.tls.cafile: unknown key; did you mean ca_file?"}},
       {"frobnicate: 1\n",
-       {"1:1: frobnicate: unknown key (listeners, defaults, upstreams, admin, client, dns, egress, "
+       {"1:1: frobnicate: unknown key (listeners, defaults, upstreams, admin, workers, client, "
+        "dns, egress, "
         "log, access_log, shutdown)"}},
       {"client:\n  header_timeout: 1s\n  header_timeout: 2s\n",
        {"3:3: client.header_timeout: written twice (first in line 2)"}},
@@ -67,7 +70,8 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
        {"1:12: upstreams: is an empty list (at least one, or leave the key out)",
         "2:1: upstreams: written twice (first in line 1)"}},
       {"x: &x {via: off}\ndefaults:\n  <<: *x\n",
-       {"1:1: x: unknown key (listeners, defaults, upstreams, admin, client, dns, egress, log, "
+       {"1:1: x: unknown key (listeners, defaults, upstreams, admin, workers, client, dns, egress, "
+        "log, "
         "access_log, shutdown)",
         "3:3: defaults.<<: merge keys are not taken (`defaults` is what all upstreams share)"}},
       {"defaults: {<<: {via: off}}\n",

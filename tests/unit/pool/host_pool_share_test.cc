@@ -100,6 +100,23 @@ TEST_F(HostPoolTest, IdleConnectionOfAnotherWorkerAndFlavorGivesWayAtTheCap) {
   EXPECT_TRUE(dialer().peer(1).open());
 }
 
+TEST_F(HostPoolTest, ConnectionThatDiedTakesOlderIdleOnesOfAllWorkersWithIt) {
+  set_limits({.max_connections = 9, .max_idle = 9, .max_waiting = 9, .idle_timeout = {}});
+  Client& oldest = connect(make_flavor(), 0);
+  clock_.advance(milliseconds(1));
+  connect(make_flavor(), 1).release();
+  Client& dying = acquire(make_flavor(), 1);
+  clock_.advance(milliseconds(1));
+  connect(make_flavor(), 0).release();
+  oldest.release();
+  EXPECT_EQ(books(), (Books{0, 2, 1, 0}));
+  workers_[1].dialer.peer(0).send_eof();
+  dying.close(CloseReason::kError);
+  EXPECT_EQ(books(), (Books{0, 1, 0, 0})) << "the younger one stays";
+  EXPECT_FALSE(dialer().peer(0).open());
+  EXPECT_TRUE(dialer().peer(1).open());
+}
+
 TEST_F(HostPoolTest, WorkerThatLosesAWarmConnectionIsToldSo) {
   limits_.min_idle = 1;
   set_limits(limits_);
