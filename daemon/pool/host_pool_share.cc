@@ -114,20 +114,25 @@ void HostPool::end_look(UpstreamConnection& connection) {
 // Sending
 
 // The worker whose waiters a connection that came back should rather serve; null: the own one's
-// `first`, if there is any. Those with a dial of their own are not counted: it comes soon, and a
-// connection on its way serves nobody.
+// `first`, if there is any.
 HostPool::Slot* HostPool::older_waiters(Slot& own, const UpstreamConnection& connection,
                                         const Waiter* first) {
-  if (queued_count_ == own.queued_count) return nullptr;
   Slot* oldest = nullptr;
   MonotonicTime since = first != nullptr ? first->since_ - kClearlyLonger : kForever;
-  for (Slot& slot : slots_) {
-    if (&slot == &own) continue;
-    if (slot.queued_count <= slot.handovers_on_their_way) continue;
-    const Waiter* waiter = first_of(slot.queued, connection);
-    if (waiter == nullptr || waiter->since_ >= since) continue;
+  const auto consider = [&](Slot& slot, const Waiter* waiter) {
+    if (waiter == nullptr || waiter->since_ >= since) return;
     since = waiter->since_;
     oldest = &slot;
+  };
+  for (Slot& slot : slots_) {
+    if (&slot != &own && slot.queued_count > slot.handovers_on_their_way)
+      consider(slot, first_of(slot.queued, connection));
+  }
+  if (oldest != nullptr || first != nullptr) return oldest;
+  // Nobody lacks a dial: the oldest whose dial has not come yet, one at a time.
+  for (Slot& slot : slots_) {
+    if (&slot != &own && slot.handovers_on_their_way == 0)
+      consider(slot, first_of(slot.paired, connection));
   }
   return oldest;
 }

@@ -170,11 +170,8 @@ void Proxy::drain_ended(ResponseDrain& drain) {
 }
 
 void Proxy::hint_at_pooling(const Upstream& upstream, std::string_view host) {
-  constexpr Duration kQuietTime = std::chrono::hours(1);
   const std::string& name = upstream.settings->name;
-  const auto [hinted, is_new] = hinted_.try_emplace(name, now());
-  if (!is_new && now() - hinted->second < kQuietTime) return;
-  hinted->second = now();
+  if (!outside_.hints.is_due(name, now())) return;
   outside_.log.info(
       "a tunnel cannot be pooled: let the app ask for http:// instead, penstock speaks TLS itself",
       {{"upstream", name}, {"url", "http://" + std::string(host) + "/"}});

@@ -24,6 +24,7 @@
 #include "proxy/client_session.h"
 #include "proxy/endpoint.h"
 #include "proxy/exchange.h"
+#include "proxy/pooling_hints.h"
 #include "proxy/response_drain.h"
 #include "proxy/retry_budget.h"
 #include "proxy/routing_table.h"
@@ -43,6 +44,7 @@ class Proxy {
     WorkerMetrics& metrics;
     AccessLogWriter& access_log;
     ClientQuota& clients;
+    PoolingHints& hints;
     Log& log;
   };
   // `pseudonym`: ours in Via, the same for all workers. `first_request_id`: ids count up from it.
@@ -115,8 +117,7 @@ class Proxy {
   BlockPool blocks_;
   std::shared_ptr<const RoutingTable> table_;
   std::vector<std::unique_ptr<Exchange>> spare_exchanges_;
-  std::map<std::string, RetryBudget, std::less<>> budgets_;   // by upstream
-  std::map<std::string, MonotonicTime, std::less<>> hinted_;  // likewise
+  std::map<std::string, RetryBudget, std::less<>> budgets_;  // by upstream
   IntrusiveList<ClientSession> sessions_;
   std::size_t session_count_ = 0;
   IntrusiveList<ResponseDrain> drains_;

@@ -208,8 +208,8 @@ int Daemon::create_resolver() {
 
 void Daemon::create_workers() {
   egress_ = make_egress(*loaded_.config);
-  const Shared shared{workers_, registry_, access_log_,       dns_->service(),
-                      clients_, log_,      random_pseudonym()};
+  const Shared shared{workers_, registry_, access_log_, dns_->service(),
+                      clients_, hints_,    log_,        random_pseudonym()};
   for (std::size_t i = 0; i < worker_count_; ++i) {
     workers_.push_back(
         std::make_unique<Worker>(i, loop_, shared, metrics_.add_worker(), worker_config()));

@@ -99,6 +99,7 @@ class Daemon final : private AdminBackend {
   MetricsRegistry metrics_;
   AccessLog access_log_;
   ClientQuota clients_;
+  PoolingHints hints_;
   PoolRegistry registry_;
   std::shared_ptr<const RoutingTable> table_;
   std::shared_ptr<const EgressPolicy> egress_;

@@ -103,6 +103,7 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
                                                   .metrics = metrics_,
                                                   .access_log = *access_log_,
                                                   .clients = shared_.clients,
+                                                  .hints = shared_.hints,
                                                   .log = shared_.log},
                                    config.table, shared_.pseudonym, random_number());
   keep_hosts_warm(*config.table, *pool_);

@@ -43,6 +43,7 @@ struct Shared {
   AccessLog& access_log;
   DnsService& dns;
   ClientQuota& clients;
+  PoolingHints& hints;
   Log& log;
   std::string pseudonym;
 };

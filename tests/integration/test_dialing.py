@@ -129,7 +129,7 @@ def test_all_addresses_dead_is_one_connect_limit(stack):
 
 def test_a_thousand_waiting_requests_learn_that_the_upstream_is_down(stack):
     port = down(stack)
-    dns = stack.dns(lambda *_: dns_server.Answer(("127.0.0.1",), delay=1.0))  # they wait meanwhile
+    dns = stack.dns(lambda *_: dns_server.Answer(("127.0.0.1",), delay=0.6))  # they wait meanwhile
     proxy = stack.penstock(stack.to(port, connect_to=f"down.test:{port}", pool={"max_connections": 8}),
                            dns={"servers": [dns.address]})
     outcome = load(proxy.port, "http://api.test/", 1000, 1000)

@@ -177,6 +177,20 @@ TEST_F(HostPoolTest, OneWaiterIsSentOneConnection) {
   EXPECT_EQ(books(), (Books{0, 1, 1, 0}));
 }
 
+TEST_F(HostPoolTest, WaiterWhoseDialIsSlowIsSentAConnectionThatComesBackElsewhere) {
+  Client& busy = connect(make_flavor(), 0);
+  Client& slow = acquire(make_flavor(), 1);
+  busy.release();
+  run_workers();
+  EXPECT_EQ(slow.connection_id(), 1U);
+  Client& next = acquire(make_flavor(), 0);
+  EXPECT_TRUE(next.waiting());
+  EXPECT_EQ(dialer().in_flight(), 0U) << "the dial that was left is for it";
+  workers_[1].dialer.complete();
+  run_workers();
+  EXPECT_TRUE(next.leasing());
+}
+
 TEST_F(HostPoolTest, DialThatNobodyWaitsForServesAWaiterOfAnotherWorker) {
   set_limits(kOne);
   acquire(make_flavor(), 0).cancel();

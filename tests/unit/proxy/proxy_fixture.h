@@ -82,6 +82,7 @@ class ProxyTest : public testing::Test {
                                                    .metrics = metrics,
                                                    .access_log = writer,
                                                    .clients = quota,
+                                                   .hints = hints,
                                                    .log = log},
                                     make_table(), std::string(kPseudonym), 0);
     endpoint = std::make_shared<Endpoint>(Endpoint{.settings = config.listeners[0],
@@ -177,6 +178,7 @@ class ProxyTest : public testing::Test {
   AccessLog access_log;
   AccessLogWriter writer{access_log, 1};
   ClientQuota quota;
+  PoolingHints hints;
   Log log{LogLevel::kOff};
   TrustStores trust;
   EndpointRef endpoint;

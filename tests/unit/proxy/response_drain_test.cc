@@ -129,6 +129,7 @@ TEST_F(DrainTest, CanBeOff) {
   EXPECT_FALSE(abandon("").open());
   policy().drain.size = 1000;
   policy().drain.time = std::nullopt;
+  policy().pool.max_lifetime = std::nullopt;
   reload();
   FakePeer& upstream = abandon("");
   advance(24h);

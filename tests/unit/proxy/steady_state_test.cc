@@ -108,6 +108,7 @@ class SteadyStateTest : public testing::Test {
                                                    .metrics = metrics,
                                                    .access_log = writer,
                                                    .clients = quota,
+                                                   .hints = hints,
                                                    .log = log},
                                     *table, "penstock-0badcafe", 0);
     const auto endpoint =
@@ -158,6 +159,7 @@ class SteadyStateTest : public testing::Test {
   AccessLog access_log;
   AccessLogWriter writer{access_log, 1};
   ClientQuota quota;
+  PoolingHints hints;
   Log log{LogLevel::kOff};
   TrustStores trust;
   std::unique_ptr<Proxy> proxy;
