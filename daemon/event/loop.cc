@@ -232,6 +232,7 @@ void Loop::end_turn(MonotonicTime end) {
   if (turn_began_ == kForever) return;
   const Duration turn = std::max(now_, end) - turn_began_;
   turn_began_ = kForever;
+  patient_time_ = {};
   if (turn > longest_turn_.load(std::memory_order_relaxed)) {
     longest_turn_.store(turn, std::memory_order_relaxed);
   }

@@ -46,6 +46,9 @@ class Loop final : public Executor, public Clock {
   // end of all that was ready, so at worst an event was served that much late. It is put together
   // from clocks that are read anyway, libuv's in whole milliseconds: up to 1 ms short.
   Duration take_longest_turn() { return longest_turn_.exchange({}, std::memory_order_relaxed); }
+  // The time that patient watchers (Watcher::be_patient()) have had in the turn under way.
+  bool patience_is_over() const { return patient_time_ >= kMostPatientTime; }
+  void add_patient_time(MonotonicTime began) { patient_time_ += now_ - began; }
 
   TimerWheel& timers();
   uv_loop_s* uv();  // for event/ and net/ only
@@ -55,6 +58,9 @@ class Loop final : public Executor, public Clock {
   void end_turn(MonotonicTime end);
 
   MonotonicTime now_;
+  static constexpr Duration kMostPatientTime = std::chrono::milliseconds(2);
+
+  Duration patient_time_{};
   MonotonicTime turn_began_ = kForever;  // kForever: no callback since the last wait
   std::atomic<Duration> longest_turn_{Duration()};
   std::unique_ptr<Impl> impl_;

@@ -33,6 +33,7 @@ struct Watcher::Block {
   const Callback on_ready;
   bool readable = false;
   bool writable = false;
+  bool patient = false;
   bool resting = false;  // of the loop's thread alone, also when another one has taken the watcher
   std::shared_ptr<WatchGate> gate;
 };
@@ -78,6 +79,10 @@ void Watcher::Block::restart_after_error() {
 void Watcher::Block::on_poll(uv_poll_t* handle, int status, int events) {
   auto& block = *static_cast<Block*>(handle->data);
   block.loop.refresh_time();
+  if (block.patient && block.loop.patience_is_over()) {  // level-triggered: it comes again
+    if (status != 0) block.restart_after_error();
+    return;
+  }
   if (block.resting) {
     if (!block.gate->enter()) {
       block.end();
@@ -85,12 +90,17 @@ void Watcher::Block::on_poll(uv_poll_t* handle, int status, int events) {
     }
     block.resting = false;
   }
+  const bool patient = block.patient;
+  const MonotonicTime began = block.loop.now();
   if (status == 0) {
     block.on_ready({(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0});
-    return;
+  } else {
+    block.on_ready({true, block.writable});
+    block.restart_after_error();
   }
-  block.on_ready({true, block.writable});
-  block.restart_after_error();
+  if (!patient) return;
+  block.loop.refresh_time();
+  block.loop.add_patient_time(began);
 }
 
 Watcher::Watcher(Loop& loop, int fd, Callback on_ready)
@@ -106,6 +116,8 @@ void Watcher::set_interest(bool readable, bool writable) {
   writable_ = writable;
   block_->set_interest(readable, writable);
 }
+
+void Watcher::be_patient(bool patient) { block_->patient = patient; }
 
 void Watcher::rest(const std::shared_ptr<WatchGate>& gate) {
   if (block_->gate != gate) block_->gate = gate;

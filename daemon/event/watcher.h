@@ -57,6 +57,11 @@ class Watcher {
 
   void set_interest(bool readable, bool writable);
 
+  // Its events may wait for the next turn when such watchers have taken long in this one: for work
+  // that is done once per connection and takes long, such as handshakes, of which a thousand may be
+  // due at once.
+  void be_patient(bool patient);
+
   // From now on an event asks the gate first. The thread that rests a watcher touches nothing of it
   // until it wakes it, or the gate lets an event in.
   void rest(const std::shared_ptr<WatchGate>& gate);

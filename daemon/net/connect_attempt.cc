@@ -82,6 +82,7 @@ Result<bool> ConnectAttempt::start(const DialTarget& target) {
   if (::connect(fd_.get(), address_.data(), address_.length()) == 0) return true;
   if (errno != EINPROGRESS && errno != EINTR) return Unexpected{error(errno)};
   watcher_.emplace(loop_, fd_.get(), Watcher::Callback::to<&ConnectAttempt::on_ready>(*this));
+  watcher_->be_patient(true);  // a handshake begins at once
   watcher_->set_interest(false, true);
   return false;
 }

@@ -67,6 +67,7 @@ HandshakeStage::HandshakeStage(Loop& loop, std::unique_ptr<TlsStream> stream, Co
 void HandshakeStage::start(std::optional<Duration> limit) {
   deadline_.arm(limit_end(loop_.now(), limit));
   stream_->set_handler(this);
+  stream_->be_patient(true);
   step();
 }
 
@@ -76,6 +77,7 @@ void HandshakeStage::step() {
   loop_.refresh_time();  // the last step alone takes up to a millisecond of computing
   if (status == IoStatus::kOk) {
     stream_->set_handler(nullptr);
+    stream_->be_patient(false);
     return finish(std::move(stream_));
   }
   Error error = stream_->last_error();

@@ -54,6 +54,8 @@ class WatchedSocket {
   // Taken over to be ended; only the destructor may follow.
   void abandon(WatchGate& gate);
 
+  void be_patient(bool patient) { watcher_.be_patient(patient); }
+
   // TCP_QUICKACK: what has come is acknowledged at once.
   void acknowledge_now();
   // No TCP_USER_TIMEOUT.

@@ -36,6 +36,8 @@ class TlsStream final : public Stream, private StreamHandler {
   // One step of the handshake. kOk: it is done. kWouldBlock: to be called again from the handler's
   // on_readable(). kError: last_error() says why. Nothing else may be called before it is done.
   IoResult handshake();
+  // While it is not done its events may wait for the next turn (Watcher::be_patient()).
+  void be_patient(bool patient) { socket_.be_patient(patient); }
   // Of the finished handshake: "TLSv1.3".
   const char* tls_version() const { return SSL_get_version(ssl_.get()); }
   bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }

@@ -168,6 +168,39 @@ TEST_F(WatcherTest, IsNotCalledAfterItsEndByAnotherOfTheSameTurn) {
   EXPECT_EQ(observer_.calls + others.calls, 1);
 }
 
+// Both are ready in the same turn, and each takes long, once.
+TEST_F(WatcherTest, ThatIsPatientWaitsForTheNextTurnWhenOthersHaveTakenLong) {
+  SocketPair other;
+  Observer others;
+  Watcher first(loop_, pair_[0], observer_.callback());
+  Watcher second(loop_, other[0], others.callback());
+  const auto work_for_5ms = [this] {
+    const MonotonicTime began = loop_.now();
+    while (loop_.now() - began < std::chrono::milliseconds(5)) loop_.refresh_time();
+  };
+  observer_.then = [&](Readiness) {
+    work_for_5ms();
+    first.set_interest(false, false);
+  };
+  others.then = [&](Readiness) {
+    work_for_5ms();
+    second.set_interest(false, false);
+  };
+  for (Watcher* watcher : {&first, &second}) {
+    watcher->be_patient(true);
+    watcher->set_interest(false, true);
+  }
+  runner_.turn();
+  EXPECT_EQ(observer_.calls + others.calls, 1);
+  EXPECT_TRUE(runner_.until([&] { return observer_.calls > 0 && others.calls > 0; }));
+  for (Watcher* watcher : {&first, &second}) {
+    watcher->be_patient(false);
+    watcher->set_interest(false, true);
+  }
+  runner_.turn();
+  EXPECT_EQ(observer_.calls + others.calls, 4);
+}
+
 TEST_F(WatcherTest, LetsTheSameDescriptorBeWatchedAgainAtOnce) {
   for (int i = 0; i < 5; ++i) {
     Watcher watcher(loop_, pair_[0], observer_.callback());
