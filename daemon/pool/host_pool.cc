@@ -88,11 +88,8 @@ void HostPool::enqueue(Slot& slot, Waiter& waiter, Next& next) {
   ++slot.queued_count;
   ++queued_count_;
   UpstreamConnection* spare = find_spare(slot, *waiter.flavor_);
-  if (spare != nullptr) {
-    pair(waiter, *spare);
-  } else {
-    use_permits(waiter.worker_, next);
-  }
+  if (spare != nullptr) pair(waiter, *spare);
+  use_permits(waiter.worker_, next);  // the spare one may have been another's help
   const bool dials = spare == nullptr && waiter.dial_ != nullptr;
   ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
   slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();

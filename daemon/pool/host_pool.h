@@ -237,7 +237,8 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void change_worker(UpstreamConnection& connection, WorkerPool& worker);
   UpstreamConnection* find_surplus(Slot& own);
   void evict_surplus(Slot& own, Next& next);
-  void seize(UpstreamConnection& connection, WorkerPool& worker);
+  void seize(UpstreamConnection& connection, WorkerPool& worker, Next& next);
+  static bool lacks_connections(Slot& slot);
   Slot* older_waiters(Slot& own, const UpstreamConnection& connection, const Waiter* first);
   void hand_over(UpstreamConnection& connection, Slot& slot, Next& next);
   void send(UpstreamConnection& connection, Slot& slot, Next& next);
@@ -266,8 +267,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   MonotonicTime next_look(const Slot& slot, const UpstreamConnection& idle) const;
   void arm_sweep(Slot& slot);
   void sweep(Slot& slot, Next& next);
-  void mark_departed(Slot& slot, std::string_view host, const SocketAddress& address,
-                     bool departed);
+  void mark_departed(std::string_view host, const SocketAddress& address, bool departed);
   void learn_from_close(const UpstreamConnection& idle, CloseReason reason);
   void end_those_slept_through(Slot& slot, Next& next);
   void place(UpstreamConnection& connection, Next& next);

@@ -100,7 +100,7 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
     if (neediest == nullptr || is_helped(*neediest->queued.front().flavor_)) return;
     const bool full = permits_ == limits_.max_connections;
     if (neediest->worker != &own) {
-      if (full) return;
+      if (full) evict_surplus(slot, next);
       ++permits_;
       ++granted_count_;
       ++neediest->grants_on_their_way;
@@ -189,7 +189,8 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(connection.worker());
+    WorkerPool& own = connection.worker();  // until it is handed over
+    Slot& slot = slot_of(own);
     ++totals_.opened;
     slot.metrics->connections_opened.add();
     if (connection.flavor_->tls) {
@@ -207,7 +208,7 @@ void HostPool::on_dialed(UpstreamConnection& connection) {
       }
     }
     place(connection, next);
-    use_permits(connection.worker(), next);  // there is one dial less
+    use_permits(own, next);  // there is one dial less
     top_up(slot, next);
   }
   carry_out(next);

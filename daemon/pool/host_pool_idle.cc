@@ -62,7 +62,7 @@ void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
       ++it;
       if (idle.created_ > failed.created_ || idle.address_ != failed.address_ || idle.looking_)
         continue;
-      if (&idle.worker() != &failed.worker()) seize(idle, failed.worker());
+      if (&idle.worker() != &failed.worker()) seize(idle, failed.worker(), next);
       end(idle, CloseReason::kError, next);
     }
   }
@@ -226,7 +226,7 @@ void HostPool::on_address_left(WorkerPool& worker, std::string_view host,
   {
     const std::lock_guard lock(mutex_);
     Slot& slot = slot_of(worker);
-    mark_departed(slot, host, address, true);
+    mark_departed(host, address, true);
     sweep(slot, next);
   }
   carry_out(next);
@@ -235,17 +235,20 @@ void HostPool::on_address_left(WorkerPool& worker, std::string_view host,
 void HostPool::on_address_returned(WorkerPool& worker, std::string_view host,
                                    const SocketAddress& address) {
   const std::lock_guard lock(mutex_);
-  mark_departed(slot_of(worker), host, address, false);
+  static_cast<void>(slot_of(worker));
+  mark_departed(host, address, false);
 }
 
-void HostPool::mark_departed(Slot& slot, std::string_view host, const SocketAddress& address,
-                             bool departed) {
-  for (ConnectionList* list : {&slot.idle, &busy_, &draining_}) {
-    for (UpstreamConnection& connection : *list) {
-      if (&connection.worker() == slot.worker && connection.leads_to(host, address))
-        connection.departed_ = departed;
+// Of every worker, for one that is taken over before its own worker hears of it would be missed.
+void HostPool::mark_departed(std::string_view host, const SocketAddress& address, bool departed) {
+  const auto mark = [&](ConnectionList& list) {
+    for (UpstreamConnection& connection : list) {
+      if (connection.leads_to(host, address)) connection.departed_ = departed;
     }
-  }
+  };
+  mark(busy_);
+  mark(draining_);
+  for (Slot& slot : slots_) mark(slot.idle);
 }
 
 bool HostPool::in_use() const {

@@ -85,12 +85,14 @@ UpstreamConnection* HostPool::find_surplus(Slot& own) {
 
 void HostPool::evict_surplus(Slot& own, Next& next) {
   UpstreamConnection& surplus = *find_surplus(own);
-  if (&surplus.worker() != own.worker) seize(surplus, *own.worker);
+  if (&surplus.worker() != own.worker) seize(surplus, *own.worker, next);
   end(surplus, CloseReason::kEvicted, next);
 }
 
 // Takes another worker's idle connection only to end it.
-void HostPool::seize(UpstreamConnection& connection, WorkerPool& worker) {
+void HostPool::seize(UpstreamConnection& connection, WorkerPool& worker, Next& next) {
+  Slot& robbed = slot_of(connection.worker());
+  if (robbed.warm != nullptr) next.shortages.push_back(robbed.worker);
   move_to(connection, ConnectionState::kBusy);
   change_worker(connection, worker);
   connection.abandoned_ = true;
@@ -105,10 +107,22 @@ bool HostPool::enter(IdleGate& gate) {
   return true;
 }
 
+// Who came meanwhile did not see it.
 void HostPool::end_look(UpstreamConnection& connection) {
-  const std::lock_guard lock(mutex_);
-  connection.looking_ = false;
-  if (connection.gate_ != nullptr) connection.stream_->rest(connection.gate_);
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    connection.looking_ = false;
+    Slot& slot = slot_of(connection.worker());
+    Waiter* first = first_waiter(slot, connection);
+    if (first != nullptr || older_waiters(slot, connection, first) != nullptr) {
+      move_to(connection, ConnectionState::kBusy);
+      place(connection, next);
+    } else if (connection.gate_ != nullptr) {
+      connection.stream_->rest(connection.gate_);
+    }
+  }
+  carry_out(next);
 }
 
 // Sending
@@ -125,16 +139,21 @@ HostPool::Slot* HostPool::older_waiters(Slot& own, const UpstreamConnection& con
     oldest = &slot;
   };
   for (Slot& slot : slots_) {
-    if (&slot != &own && slot.queued_count > slot.handovers_on_their_way)
-      consider(slot, first_of(slot.queued, connection));
+    if (&slot != &own && lacks_connections(slot)) consider(slot, first_of(slot.queued, connection));
   }
   if (oldest != nullptr || first != nullptr) return oldest;
-  // Nobody lacks a dial: the oldest whose dial has not come yet, one at a time.
+  // Nobody lacks a dial: the oldest whose dial has not come yet.
   for (Slot& slot : slots_) {
-    if (&slot != &own && slot.handovers_on_their_way == 0)
-      consider(slot, first_of(slot.paired, connection));
+    if (&slot != &own && lacks_connections(slot)) consider(slot, first_of(slot.paired, connection));
   }
   return oldest;
+}
+
+// More wait there than connections are on their way.
+bool HostPool::lacks_connections(Slot& slot) {
+  std::uint32_t waiting = slot.queued_count;
+  for (auto it = slot.paired.begin(); it != slot.paired.end(); ++it) ++waiting;
+  return waiting > slot.handovers_on_their_way;
 }
 
 // It rests behind a shut gate until it arrives.
@@ -167,18 +186,19 @@ HostPool::Handover::~Handover() {
 }
 
 void HostPool::on_handover(UpstreamConnection& connection) {
+  WorkerPool& own = connection.worker();
   const bool here = adopt(connection);
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    --slot_of(connection.worker()).handovers_on_their_way;
+    --slot_of(own).handovers_on_their_way;
     --handover_count_;
     if (here) {
       place(connection, next);
     } else {
       end(connection, CloseReason::kError, next);
     }
-    use_permits(connection.worker(), next);  // who was counted as served by it may be waiting still
+    use_permits(own, next);  // who was counted as served by it may be waiting still
   }
   carry_out(next);
 }

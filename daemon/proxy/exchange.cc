@@ -355,6 +355,11 @@ void Exchange::reply(const std::string& bytes) {
   if (send_downstream(std::span(&piece, 1))) finish_if_delivered();
 }
 
+// NTLM or Negotiate: the connection is this client's.
+bool Exchange::is_bound() const {
+  return bound_ || request_.binds_connection || response_.binds_connection;
+}
+
 // The client is not there any more, or no time is left for it: nothing is wrong with the upstream,
 // whose answer is known to end soon for all we know.
 bool Exchange::may_drain() const {
@@ -363,7 +368,8 @@ bool Exchange::may_drain() const {
                               fired_limit_ == LimitKind::kGrpcTimeout;
   const DrainSettings& limits = policy().drain;
   const bool tunnelled = route_.connect || status_ == 101;
-  if (!no_fault_of_it || !request_sent_ || tunnelled || bound_ || limits.size == 0) return false;
+  if (!no_fault_of_it || !request_sent_ || tunnelled || is_bound() || limits.size == 0)
+    return false;
   if (response_state_ == ResponseState::kAwaited) return upgrade_offer_.empty();
   const BodyFraming& framing = response_.framing;
   const bool too_long = framing.kind == FramingKind::kLength &&
@@ -379,8 +385,8 @@ void Exchange::give_up_connection() {
                                    : CloseReason::kError);
     return;
   }
-  proxy_.drain(std::move(lease_), std::move(response_parser_), upstream_input_.readable(),
-               policy().drain);
+  proxy_.drain(std::move(lease_), std::move(response_parser_), response_.informational(),
+               upstream_input_.readable(), policy().drain);
   response_parser_ = ResponseParser(ParseLimits{});
   upstream_input_.clear();
 }

@@ -93,6 +93,7 @@ class Exchange final : public DeferredDeletable, private AcquireHandler, private
   void answer_for_us();
   std::string server_timing() const;
   void reply(const std::string& bytes);
+  bool is_bound() const;
   bool may_drain() const;
   void give_up_connection();
   void drop_connection(CloseReason reason);

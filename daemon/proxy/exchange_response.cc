@@ -239,7 +239,7 @@ void Exchange::give_connection_back() {
     return;
   }
   stream.resume_read(PauseReason::kBackpressure);
-  if (bound_ || request_.binds_connection || response_.binds_connection) {
+  if (is_bound()) {
     session_->pinned().hold(std::move(lease_), route_);
   } else {
     lease_.release(reuse_hints(response_));

@@ -16,9 +16,12 @@ void PinnedConnection::hold(Lease lease, const Route& route) {
 
 Lease PinnedConnection::take(const Route& route) {
   const bool same_place = upstream_ == route.upstream->settings->name &&
-                          identity_ == route.upstream->identity && host_ == route.choice.host &&
-                          port_ == route.choice.port && tls_ == route.choice.tls;
+                          host_ == route.choice.host && port_ == route.choice.port;
   if (!lease_ || !same_place) return {};
+  if (identity_ != route.upstream->identity || tls_ != route.choice.tls) {
+    lease_.close(CloseReason::kRetiredReload);  // it would stand in the way of the new one
+    return {};
+  }
   lease_.begin_next();
   return std::move(lease_);
 }

@@ -158,9 +158,9 @@ void Proxy::write_record(const ExchangeRecord& record) {
     flush_.arm(now() + AccessLogWriter::kFlushAfter);
 }
 
-void Proxy::drain(Lease lease, ResponseParser parser, std::string_view received,
+void Proxy::drain(Lease lease, ResponseParser parser, bool interim, std::string_view received,
                   const DrainSettings& limits) {
-  auto* drain = new ResponseDrain(*this, std::move(lease), std::move(parser), received);
+  auto* drain = new ResponseDrain(*this, std::move(lease), std::move(parser), interim, received);
   drains_.push_back(*drain);
   drain->start(limits);
 }

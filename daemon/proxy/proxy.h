@@ -97,7 +97,7 @@ class Proxy {
   void give_back(std::unique_ptr<Exchange> exchange);
   void write_record(const ExchangeRecord& record);
   // Reads the rest of a response that nobody waits for any more.
-  void drain(Lease lease, ResponseParser parser, std::string_view received,
+  void drain(Lease lease, ResponseParser parser, bool interim, std::string_view received,
              const DrainSettings& limits);
   void drain_ended(ResponseDrain& drain);
   void session_ended(ClientSession& session);

@@ -11,11 +11,22 @@ bool leaves_connection_usable(const ResponseHead& head) {
          head.framing.kind != FramingKind::kUntilClose;
 }
 
-ResponseDrain::ResponseDrain(Proxy& proxy, Lease lease, ResponseParser parser,
+namespace {
+
+// Nothing that leaves the connection unusable, or to one client alone.
+bool is_harmless(const ResponseHead& head) {
+  if (head.informational()) return head.status != 101;
+  return leaves_connection_usable(head) && !head.binds_connection;
+}
+
+}  // namespace
+
+ResponseDrain::ResponseDrain(Proxy& proxy, Lease lease, ResponseParser parser, bool interim,
                              std::string_view received)
     : proxy_(proxy),
       lease_(std::move(lease)),
       parser_(std::move(parser)),
+      interim_(interim),
       input_(proxy.blocks()),
       deadline_(proxy.timers(), Delegate<void()>::to<&ResponseDrain::on_deadline>(*this)) {
   // Room for a head that is not whole yet, as the exchange had it.
@@ -70,11 +81,12 @@ bool ResponseDrain::parse() {
       case ParseEvent::kBody:
         break;
       case ParseEvent::kHead:
-        if (head_.informational() ? head_.status != 101 : leaves_connection_usable(head_)) break;
+        interim_ = head_.informational();
+        if (is_harmless(head_)) break;
         close(CloseReason::kServerClose);
         return false;
       case ParseEvent::kEnd:
-        if (head_.informational()) break;
+        if (interim_) break;
         finish();
         return false;
       case ParseEvent::kFault:

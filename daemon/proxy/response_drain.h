@@ -26,9 +26,11 @@ class Proxy;
 
 class ResponseDrain final : public ListNode<>, public DeferredDeletable, private StreamHandler {
  public:
-  // `parser` stands somewhere before the end of the response; `received` are the bytes that were
-  // read and not parsed.
-  ResponseDrain(Proxy& proxy, Lease lease, ResponseParser parser, std::string_view received);
+  // `parser` stands somewhere before the end of the response; `interim`: the last head that it gave
+  // was a 1xx, whose end may still be to come. `received` are the bytes that were read and not
+  // parsed.
+  ResponseDrain(Proxy& proxy, Lease lease, ResponseParser parser, bool interim,
+                std::string_view received);
   ~ResponseDrain() override;
 
   // Reads what is there, and from now on what comes.
@@ -51,6 +53,7 @@ class ResponseDrain final : public ListNode<>, public DeferredDeletable, private
   Lease lease_;
   ResponseParser parser_;
   ResponseHead head_;  // empty when it was read before
+  bool interim_;       // the present message is a 1xx
   Buffer input_;
   Deadline deadline_;
   std::uint64_t left_ = 0;  // bytes that may still be read

@@ -364,6 +364,7 @@ void Daemon::on_grace_over() {
 
 void Daemon::stop() {
   state_ = State::kStopped;
+  sockets_.clear();  // the files go before the workers close, if no drain came so far
   grace_.cancel();
   loop_.stop();
 }

@@ -136,7 +136,7 @@ void Worker::shut_down() {
   pool_->shut_down();
   proxy_.reset();
   access_log_.reset();
-  pool_.reset();
+  // The pool stays until all workers have stopped: others may be about to post to it.
   dialer_.reset();
   resolver_.reset();
 }
@@ -162,10 +162,11 @@ void Worker::take_client(UniqueFd fd, const SocketAddress& local, const Peer& pe
 void Worker::serve(UniqueFd fd, const SocketAddress& local, const Peer& peer) {
   const auto door = std::ranges::find_if(
       doors_, [&](const auto& entry) { return entry.second->endpoint->local == local; });
-  if (door == doors_.end()) {
-    shared_.clients.leave(index_);
-  } else {
+  // Its rules may have changed since, too.
+  if (door != doors_.end() && proxy_->admits(*door->second->endpoint, peer)) {
     door->second->serve(std::move(fd), peer);
+  } else {
+    shared_.clients.leave(index_);
   }
 }
 

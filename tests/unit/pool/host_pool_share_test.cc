@@ -75,6 +75,27 @@ TEST_F(HostPoolTest, ConnectionThatWasLookedAtInVainIsIdleAgain) {
   EXPECT_TRUE(acquire(make_flavor(), 1).leasing());
 }
 
+TEST_F(HostPoolTest, WhoCameWhileItWasLookedAtIsServedAfterwards) {
+  set_limits(kOne);
+  fill_idle(1, 0);
+  FakePeer& peer = dialer().peer(0);
+  Client* other = nullptr;
+  peer.send_nothing();
+  peer.before_read = [&] { other = &acquire(make_flavor(), 1); };
+  peer.turn();
+  ASSERT_NE(other, nullptr);
+  run_workers();
+  EXPECT_EQ(other->connection_id(), 1U);
+}
+
+TEST_F(HostPoolTest, AddressThatLeftIsKnownOfAConnectionThatWasTakenBefore) {
+  fill_idle(1, 0);
+  Client& taker = acquire(make_flavor(), 1);
+  host_.on_address_left(workers_[0].pool, "api.test", *SocketAddress::from_ip("192.0.2.1", 0));
+  taker.release();
+  EXPECT_EQ(closed(CloseReason::kRetiredDns), 1U);
+}
+
 TEST_F(HostPoolTest, WithoutADescriptorForItATakeoverBecomesADial) {
   fill_idle(2, 0);
   workers_[1].dialer.refuses_to_adopt = true;

@@ -115,12 +115,22 @@ TEST_F(PinnedTest, AReloadThatChangesWhatAConnectionIsEndsItsUse) {
   FakePeer& client = ask(with("Authorization: NTLM a"));
   FakePeer& upstream = open_upstream();
   answer(upstream, kOk);
+  EXPECT_EQ(pool_state().busy, 1U);
   policy().connect_to = "192.0.2.7:99";
+  policy().pool.max_connections = 1;  // the old one must not stand in the new one's way
   reload();
   client.send(kGet);
   settle();
   FakePeer& next = open_upstream();
   EXPECT_FALSE(next.written().empty());
+}
+
+TEST_F(PinnedTest, TheFirstRequestThatAuthenticatesIsNotDrainedEither) {
+  FakePeer& client = ask(with("Authorization: Negotiate YII="));
+  FakePeer& upstream = open_upstream();
+  client.send_eof();
+  settle();
+  EXPECT_FALSE(upstream.open()) << "the next one on it would be that user";
 }
 
 TEST_F(PinnedTest, AnAbandonedOneIsNotDrained) {

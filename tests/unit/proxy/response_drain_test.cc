@@ -170,6 +170,24 @@ TEST_F(DrainTest, WhatTheClientDidNotTakeIsReadOnAfterItLeft) {
   expect_usable(upstream);
 }
 
+TEST_F(DrainTest, AnInterimResponseThatWasNotTakenIsNotTheFinalOne) {
+  FakePeer& client = get();
+  FakePeer& upstream = open_upstream();
+  client.set_room(0);
+  answer(upstream, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+  client.fail_reads();
+  settle();
+  EXPECT_EQ(pool_state().draining, 1U) << "the final one is still to come";
+  answer(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+  expect_usable(upstream);
+}
+
+TEST_F(DrainTest, AnAnswerThatOffersToAuthenticateTheConnectionClosesIt) {
+  FakePeer& upstream = abandon("");
+  answer(upstream, "HTTP/1.1 401 U\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(upstream.open());
+}
+
 TEST_F(DrainTest, GoesWithTheProxy) {
   FakePeer& upstream = abandon("");
   proxy->abort_sessions();
