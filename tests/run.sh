@@ -36,7 +36,7 @@ esac
 # A report must end the process with a failure that no test can overlook.
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-export TSAN_OPTIONS=halt_on_error=1:exitcode=99
+export TSAN_OPTIONS=halt_on_error=1:exitcode=99:suppressions=$top/tests/tsan.supp
 
 build() {
   cmake --preset "$preset" -B "$build_dir"
