@@ -127,9 +127,9 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   [[nodiscard]] bool keep_warm(WorkerPool& worker, const FlavorRef& flavor,
                                const DialLimits& dial_limits);
 
-  // The name leads to this address no longer (its port does not count): of this worker's
-  // connections there the idle ones are closed, at most max_connecting a second, the busy ones
-  // when they return. Others stay.
+  // The name leads to this address no longer (its port does not count): connections there are
+  // marked, whosever they are. Of this worker's the idle ones are closed, at most max_connecting a
+  // second, the busy ones when they return. Those to other addresses stay.
   void on_address_left(WorkerPool& worker, std::string_view host, const SocketAddress& address);
   // It does again: those that are left stay.
   void on_address_returned(WorkerPool& worker, std::string_view host, const SocketAddress& address);

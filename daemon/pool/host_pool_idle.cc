@@ -232,10 +232,9 @@ void HostPool::on_address_left(WorkerPool& worker, std::string_view host,
   carry_out(next);
 }
 
-void HostPool::on_address_returned(WorkerPool& worker, std::string_view host,
+void HostPool::on_address_returned(WorkerPool&, std::string_view host,
                                    const SocketAddress& address) {
   const std::lock_guard lock(mutex_);
-  static_cast<void>(slot_of(worker));
   mark_departed(host, address, false);
 }
 
