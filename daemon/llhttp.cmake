@@ -8,9 +8,14 @@ if(TARGET PkgConfig::LLHTTP)
 else()
   find_path(LLHTTP_SOURCE_DIR llhttp.c PATHS /usr/share/llhttp NO_DEFAULT_PATH REQUIRED)
   find_path(LLHTTP_INCLUDE_DIR llhttp.h PATHS /usr/share/include/llhttp /usr/share/include REQUIRED)
-  add_library(llhttp OBJECT
-    ${LLHTTP_SOURCE_DIR}/api.c ${LLHTTP_SOURCE_DIR}/http.c ${LLHTTP_SOURCE_DIR}/llhttp.c)
+  # Of copies: the way to the originals differs with the folder of the build, and is in the binary.
+  foreach(source api.c http.c llhttp.c)
+    configure_file(${LLHTTP_SOURCE_DIR}/${source} ${CMAKE_BINARY_DIR}/llhttp/${source} COPYONLY)
+  endforeach()
+  add_library(llhttp OBJECT ${CMAKE_BINARY_DIR}/llhttp/api.c ${CMAKE_BINARY_DIR}/llhttp/http.c
+    ${CMAKE_BINARY_DIR}/llhttp/llhttp.c)
   target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE_DIR})
   target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
   target_compile_options(llhttp PRIVATE -w)
+  target_link_libraries(llhttp PRIVATE penstock_release)
 endif()

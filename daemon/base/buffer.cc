@@ -19,40 +19,49 @@ char* allocate(std::size_t bytes) {
 }  // namespace
 
 BlockPool::~BlockPool() {
-  for (char* block : kept_) std::free(block);
+  assert(held_ == 0);
+  report();
+  for (std::size_t i = 0; i < spare_.count; ++i) std::free(spare_.blocks[i]);
+  for (std::size_t i = 0; i < spare_large_.count; ++i) std::free(spare_large_.blocks[i]);
 }
 
-char* BlockPool::take() {
-  if (kept_.empty()) return allocate(kBlockBytes);
-  char* block = kept_.back();
-  kept_.pop_back();
-  return block;
+std::span<char> BlockPool::take_other(std::size_t min_bytes) {
+  const bool large = min_bytes > kBlockBytes && min_bytes <= kLargeBlockBytes;
+  const std::size_t bytes = large ? kLargeBlockBytes : std::max(min_bytes, kBlockBytes);
+  char* block =
+      large && spare_large_.count > 0 ? spare_large_.blocks[--spare_large_.count] : allocate(bytes);
+  note(static_cast<std::ptrdiff_t>(bytes));
+  return {block, bytes};
 }
 
-void BlockPool::give_back(char* block) {
-  if (kept_.size() < max_kept_) {
-    kept_.push_back(block);
+void BlockPool::give_back_other(std::span<char> block) {
+  note(-static_cast<std::ptrdiff_t>(block.size()));
+  if (block.size() == kLargeBlockBytes && spare_large_.count < spare_large_.blocks.size()) {
+    spare_large_.blocks[spare_large_.count++] = block.data();
   } else {
-    std::free(block);
+    std::free(block.data());
   }
 }
 
-std::span<char> Buffer::prepare(std::size_t min_bytes) {
+void BlockPool::report() {
+  if (budget_ != nullptr) budget_->add(held_ - reported_);
+  reported_ = held_;
+}
+
+std::size_t Buffer::make_room(std::size_t min_bytes) {
   min_bytes = std::min(min_bytes, room());
-  if (min_bytes == 0) return {};
-  if (capacity_ - end_ < min_bytes && begin_ > 0) {
+  if (data_ == nullptr && min_bytes > 0) {
+    adopt(pool_.take(min_bytes));
+    return min_bytes;
+  }
+  if (capacity_ - end_ >= min_bytes) return min_bytes;
+  if (begin_ > 0) {
     std::memmove(data_, data_ + begin_, size());
     end_ -= begin_;
     begin_ = 0;
   }
   if (capacity_ - end_ < min_bytes) grow(end_ + min_bytes);
-  return {data_ + end_, std::min(capacity_ - end_, room())};
-}
-
-void Buffer::consume(std::size_t bytes) {
-  assert(bytes <= size());
-  begin_ += bytes;
-  if (begin_ == end_) begin_ = end_ = 0;
+  return min_bytes;
 }
 
 void Buffer::append(std::string_view bytes) {
@@ -63,32 +72,25 @@ void Buffer::append(std::string_view bytes) {
   commit(bytes.size());
 }
 
-void Buffer::release_if_empty() {
-  if (empty()) drop_storage();
-}
-
 void Buffer::grow(std::size_t capacity) {
-  if (data_ == nullptr && capacity <= BlockPool::kBlockBytes) {
-    data_ = pool_.take();
-    capacity_ = BlockPool::kBlockBytes;
-    return;
+  if (capacity_ >= BlockPool::kLargeBlockBytes) {
+    capacity = std::max(capacity, std::size_t{narrow(2 * std::size_t{capacity_})});
   }
-  capacity = std::max({capacity, 2 * capacity_, BlockPool::kBlockBytes + 1});
-  char* larger = allocate(capacity);
-  if (data_ != nullptr) std::memcpy(larger, data_ + begin_, size());
-  const std::size_t kept = size();
+  const std::span<char> larger = pool_.take(capacity);
+  const std::uint32_t kept = end_ - begin_;
+  std::memcpy(larger.data(), data_ + begin_, kept);
   drop_storage();
-  data_ = larger;
-  capacity_ = capacity;
+  adopt(larger);
   end_ = kept;
 }
 
+void Buffer::adopt(std::span<char> block) {
+  data_ = block.data();
+  capacity_ = narrow(block.size());
+}
+
 void Buffer::drop_storage() {
-  if (capacity_ == BlockPool::kBlockBytes) {
-    pool_.give_back(data_);
-  } else {
-    std::free(data_);
-  }
+  if (data_ != nullptr) pool_.give_back({data_, capacity_});
   data_ = nullptr;
   capacity_ = begin_ = end_ = 0;
 }

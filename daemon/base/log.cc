@@ -1,13 +1,18 @@
 #include "base/log.h"
 
+#include <spdlog/details/os.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <unordered_map>
+
+#include "base/log_output.h"
 
 namespace penstock {
 
@@ -33,6 +38,45 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   }
   return spdlog::level::info;
 }
+
+// What the journal takes off the front of a line (sd-daemon(3)).
+std::string_view journal_priority(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::critical:
+    case spdlog::level::err:
+      return "<3>";
+    case spdlog::level::warn:
+      return "<4>";
+    case spdlog::level::info:
+      return "<6>";
+    default:
+      return "<7>";
+  }
+}
+
+// systemd.exec(5): JOURNAL_STREAM is DEVICE:INODE of what the journal reads. It stays set when the
+// descriptor is then led elsewhere.
+bool journal_reads(int fd) {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  if (stream == nullptr || ::fstat(fd, &status) != 0) return false;
+  return stream == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+}
+
+std::string_view color(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::critical:
+    case spdlog::level::err:
+      return "\x1b[31m";
+    case spdlog::level::warn:
+      return "\x1b[33m";
+    case spdlog::level::info:
+      return "\x1b[32m";
+    default:
+      return "\x1b[36m";
+  }
+}
+constexpr std::string_view kPlain = "\x1b[m";
 
 using Line = fmt::memory_buffer;
 
@@ -92,6 +136,41 @@ void append_field(Line& line, const LogField& field, bool json) {
   append_value(line, field, json);
 }
 
+// What spdlog has formatted goes to LogOutput, with what its reader needs: colors, or a priority.
+class OutputSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  std::uint64_t dropped_lines() const { return output_.dropped_lines(); }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t text;
+    formatter_->format(message, text);
+    line_.clear();
+    if (to_journal_) append(line_, journal_priority(message.level));
+    append_colored({text.data(), text.size()}, message);
+    output_.write({line_.data(), line_.size()});
+  }
+  void flush_() override {}
+
+  void append_colored(std::string_view text, const spdlog::details::log_msg& message) {
+    if (!colored_ || message.color_range_end <= message.color_range_start) {
+      append(line_, text);
+      return;
+    }
+    const std::size_t length = message.color_range_end - message.color_range_start;
+    append(line_, text.substr(0, message.color_range_start));
+    append(line_, color(message.level));
+    append(line_, text.substr(message.color_range_start, length));
+    append(line_, kPlain);
+    append(line_, text.substr(message.color_range_end));
+  }
+
+  const bool to_journal_ = journal_reads(STDERR_FILENO);
+  const bool colored_ = ::isatty(STDERR_FILENO) == 1 && spdlog::details::os::is_color_terminal();
+  LogOutput output_{LogSink::standard_error()};
+  Line line_;
+};
+
 }  // namespace
 
 struct Log::Impl {
@@ -100,7 +179,8 @@ struct Log::Impl {
     std::int64_t suppressed = 0;
   };
 
-  spdlog::logger logger{"penstock", std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
+  std::shared_ptr<OutputSink> sink = std::make_shared<OutputSink>();
+  spdlog::logger logger{"penstock", sink};
   bool json = false;
   std::mutex mutex;  // of causes
   std::unordered_map<std::string, Cause> causes;
@@ -119,7 +199,6 @@ struct Log::Impl {
 };
 
 Log::Log(LogLevel level, LogFormat format) : impl_(std::make_unique<Impl>()) {
-  impl_->logger.flush_on(spdlog::level::trace);
   set_level(level);
   set_format(format);
 }
@@ -140,6 +219,8 @@ void Log::set_format(LogFormat format) {
         "%H:%M:%S.%e %^%l%$ %v", spdlog::pattern_time_type::local));
   }
 }
+
+std::uint64_t Log::dropped_lines() const { return impl_->sink->dropped_lines(); }
 
 bool Log::enabled(LogLevel level) const { return impl_->logger.should_log(to_spdlog(level)); }
 

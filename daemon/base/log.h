@@ -4,7 +4,8 @@
 // terminal and an object in JSON. A cause that may repeat goes through Limit: the same cause about
 // the same subject is written at most once in ten seconds, with the count of what was left out.
 //
-// Owner: the Daemon, one per process. Thread: any. Lines are written before the call returns.
+// Owner: the Daemon, one per process. Thread: any. Lines are written before the call returns, while
+// whoever reads standard error keeps up; nobody waits for a reader that stalls (LogOutput).
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ using LogFields = std::initializer_list<LogField>;
 
 class Log {
  public:
-  // Writes to standard error. kAuto: text on a terminal, JSON otherwise.
+  // Writes to standard error, as it is now. kAuto: text on a terminal, JSON otherwise. What goes to
+  // the journal begins with its priority (sd-daemon(3)).
   explicit Log(LogLevel level = LogLevel::kInfo, LogFormat format = LogFormat::kAuto);
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -46,6 +48,8 @@ class Log {
   void set_level(LogLevel level);
   void set_format(LogFormat format);
   bool enabled(LogLevel level) const;
+  // Since its reader stalled or could not be written to.
+  std::uint64_t dropped_lines() const;
 
   void write(LogLevel level, std::string_view message, LogFields fields = {});
   void debug(std::string_view message, LogFields fields = {}) {
@@ -62,7 +66,7 @@ class Log {
   }
 
   // As write(), at most once in ten seconds per (message, subject); the next line that is written
-  // carries how many were not ("suppressed"). `subject` is an upstream's or a listener's name.
+  // carries how many were not ("suppressed"). `subject`: an upstream's or listener's name, or more.
   void write_limited(LogLevel level, std::string_view subject, std::string_view message,
                      MonotonicTime now, LogFields fields = {});
 

@@ -170,9 +170,8 @@ Parsed<std::string> check_listener_address(std::string_view text) {
 }
 
 Parsed<std::string> check_admin_address(std::string_view text) {
-  if (listener_kind(text) != ListenerKind::kTcp) {
-    return wrong(in_quotes(text) + " is not supported in this version");
-  }
+  if (text.starts_with(kUnixPrefix)) return check_unix_path(text);
+  if (text.starts_with(kSystemdPrefix)) return wrong(in_quotes(text) + " is for listeners alone");
   auto address = listen_address(text, "127.0.0.1");
   if (!address) return wrong(std::move(address.error()));
   if (!is_loopback(address->authority)) {

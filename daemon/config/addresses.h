@@ -19,7 +19,8 @@ bool is_loopback_address(std::string_view address);
 
 // A literal with a port, unix:/path, systemd:NAME.
 Parsed<std::string> check_listener_address(std::string_view text);
-Parsed<std::string> check_admin_address(std::string_view text);   // loopback literal with a port
+Parsed<std::string> check_admin_address(
+    std::string_view text);  // loopback literal with a port, unix:/path
 Parsed<std::string> check_public_address(std::string_view text);  // any literal with a port
 Parsed<std::string> check_dns_server(std::string_view text);      // literal, port optional
 Parsed<std::string> check_egress_rule(std::string_view text);     // a name or a CIDR

@@ -1,5 +1,7 @@
 #include "config/destination.h"
 
+#include <algorithm>
+
 namespace penstock {
 namespace {
 
@@ -63,6 +65,15 @@ Destination::Dial Destination::dial(const Choice& choice) const {
 
 std::string_view Destination::server_name(const Choice& choice) const {
   return server_name_.empty() ? choice.host : server_name_;
+}
+
+std::optional<std::string> refuse_tunnel(const EgressSettings& egress, std::uint16_t port) {
+  const std::string number = std::to_string(port);
+  const bool allowed =
+      egress.connect_ports.empty() || port == kHttpPort ||
+      std::ranges::find(egress.connect_ports, number) != egress.connect_ports.end();
+  if (allowed) return std::nullopt;
+  return "CONNECT to port " + number + " is not allowed; egress.connect_ports lists those that are";
 }
 
 }  // namespace penstock

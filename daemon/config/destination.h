@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "config/settings.h"
@@ -52,5 +53,9 @@ class Destination {
   std::optional<Authority> connect_to_;
   std::string_view unix_path_;
 };
+
+// Why no tunnel to this port is made; nothing where one is: to those of egress.connect_ports, and
+// to 80, whose requests are read and go the way of all others.
+std::optional<std::string> refuse_tunnel(const EgressSettings& egress, std::uint16_t port);
 
 }  // namespace penstock

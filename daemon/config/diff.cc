@@ -110,6 +110,22 @@ std::string join(const std::vector<std::string_view>& words) {
 
 }  // namespace
 
+std::string_view word(UpstreamFate fate) {
+  switch (fate) {
+    case UpstreamFate::kKept:
+      return "kept";
+    case UpstreamFate::kChanged:
+      return "changed";
+    case UpstreamFate::kRetired:
+      return "retired";
+    case UpstreamFate::kAdded:
+      return "added";
+    case UpstreamFate::kRemoved:
+      return "removed";
+  }
+  return {};
+}
+
 std::string_view to_string(UpstreamFate fate) {
   switch (fate) {
     case UpstreamFate::kKept:
@@ -124,6 +140,10 @@ std::string_view to_string(UpstreamFate fate) {
       return "removed";
   }
   return {};
+}
+
+std::string_view word(ListenerFate fate) {
+  return fate == ListenerFate::kChanged ? "changed" : to_string(fate);
 }
 
 std::string_view to_string(ListenerFate fate) {
@@ -150,19 +170,26 @@ bool ConfigDiff::empty() const {
 
 std::vector<std::string> ConfigDiff::lines() const {
   std::vector<std::string> lines;
-  for (const ListenerChange& change : listeners) {
-    lines.push_back("listener " + change.address + ": " + std::string(to_string(change.fate)));
-  }
-  for (const UpstreamChange& change : upstreams) {
-    std::string line = "upstream " + change.name + ": " + std::string(to_string(change.fate));
-    if (!change.keys.empty()) line += " (" + join(change.keys) + ')';
-    lines.push_back(std::move(line));
-  }
-  if (!changed_keys.empty()) lines.push_back("changed: " + join(changed_keys));
-  if (!restart_keys.empty()) {
-    lines.push_back("changed, applied only by a restart: " + join(restart_keys));
-  }
+  for (const ListenerChange& change : listeners) lines.push_back(to_line(change));
+  for (const UpstreamChange& change : upstreams) lines.push_back(to_line(change));
+  if (!changed_keys.empty()) lines.push_back(to_line(changed_keys, false));
+  if (!restart_keys.empty()) lines.push_back(to_line(restart_keys, true));
   return lines;
+}
+
+std::string to_line(const UpstreamChange& change) {
+  std::string line = "upstream " + change.name + ": " + std::string(to_string(change.fate));
+  if (!change.keys.empty()) line += " (" + join(change.keys) + ')';
+  return line;
+}
+
+std::string to_line(const ListenerChange& change) {
+  return "listener " + change.address + ": " + std::string(to_string(change.fate));
+}
+
+std::string to_line(const std::vector<std::string_view>& keys, bool restart) {
+  if (keys.empty()) return {};
+  return (restart ? "changed, applied only by a restart: " : "changed: ") + join(keys);
 }
 
 ConfigDiff diff(const Config& before, const Config& after) {
@@ -171,6 +198,67 @@ ConfigDiff diff(const Config& before, const Config& after) {
   compare_listeners(before, after, out);
   compare_process_keys(before, after, out);
   return out;
+}
+
+namespace {
+
+// "  pool.max_connections: 50 -> 20"; what has no value of its own (routes, the bytes of a file) is
+// named alone.
+template <typename T>
+std::string key_line(KeyScope place, std::string_view key, const T& before, const T& after) {
+  const KeyRow* row = find_key(place, key);
+  const std::string was = row == nullptr ? "" : row->get(*row, source_of(before));
+  const std::string is = row == nullptr ? "" : row->get(*row, source_of(after));
+  std::string line = "  " + std::string(key) + ": ";
+  return line + (was == is ? "other content" : was + " -> " + is);
+}
+
+template <typename T>
+void add_key_lines(KeyScope place, const std::vector<std::string_view>& keys, const T& before,
+                   const T& after, std::vector<std::string>& lines) {
+  for (const std::string_view key : keys) lines.push_back(key_line(place, key, before, after));
+}
+
+void explain_listeners(const ConfigDiff& changes, const Config& before, const Config& after,
+                       std::vector<std::string>& lines) {
+  for (const ListenerChange& change : changes.listeners) {
+    if (change.fate == ListenerFate::kKept) continue;
+    lines.push_back(to_line(change));
+    if (change.fate != ListenerFate::kChanged) continue;
+    const auto at = [&](const Config& config) {
+      return std::ranges::find(config.listeners, change.address, &ListenerSettings::address);
+    };
+    add_key_lines(KeyScope::kListener, changed_keys(KeyScope::kListener, *at(before), *at(after)),
+                  *at(before), *at(after), lines);
+  }
+}
+
+void explain_upstreams(const ConfigDiff& changes, const Config& before, const Config& after,
+                       std::vector<std::string>& lines) {
+  for (const UpstreamChange& change : changes.upstreams) {
+    if (change.fate == UpstreamFate::kKept) continue;
+    lines.push_back("upstream " + change.name + ": " + std::string(to_string(change.fate)));
+    if (change.keys.empty()) continue;
+    const auto at = [&](const Config& config) {
+      return std::ranges::find(config.upstreams, change.name, &UpstreamSettings::name);
+    };
+    add_key_lines(KeyScope::kUpstream, change.keys, *at(before), *at(after), lines);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> explain_diff(const Config& before, const Config& after) {
+  const ConfigDiff changes = diff(before, after);
+  std::vector<std::string> lines;
+  explain_listeners(changes, before, after, lines);
+  explain_upstreams(changes, before, after, lines);
+  if (!changes.changed_keys.empty()) lines.emplace_back("the daemon: changed");
+  add_key_lines(KeyScope::kTop, changes.changed_keys, before, after, lines);
+  if (!changes.restart_keys.empty())
+    lines.emplace_back("the daemon: changed, applied only by a restart");
+  add_key_lines(KeyScope::kTop, changes.restart_keys, before, after, lines);
+  return lines;
 }
 
 }  // namespace penstock

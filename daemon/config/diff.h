@@ -17,7 +17,8 @@ enum class UpstreamFate : std::uint8_t {
   kAdded,
   kRemoved,
 };
-std::string_view to_string(UpstreamFate fate);
+std::string_view word(UpstreamFate fate);       // "kept", "changed", ...
+std::string_view to_string(UpstreamFate fate);  // what it means
 
 struct UpstreamChange {
   std::string name;
@@ -26,6 +27,7 @@ struct UpstreamChange {
 };
 
 enum class ListenerFate : std::uint8_t { kKept, kChanged, kAdded, kRemoved };
+std::string_view word(ListenerFate fate);
 std::string_view to_string(ListenerFate fate);
 
 struct ListenerChange {
@@ -40,10 +42,18 @@ struct ConfigDiff {
   std::vector<std::string_view> restart_keys;  // changed, and applied only by a restart
 
   bool empty() const;
-  // One line a change, for the log.
+  // One line for each listener and upstream, and for the daemon's own keys.
   std::vector<std::string> lines() const;
 };
+std::string to_line(const UpstreamChange& change);
+std::string to_line(const ListenerChange& change);
+// Of a diff's changed_keys and restart_keys; empty for none.
+std::string to_line(const std::vector<std::string_view>& keys, bool restart);
 
 ConfigDiff diff(const Config& before, const Config& after);
+
+// What differs, for people: a line for each listener and upstream, below it one for each key with
+// both values. Empty when a reload would change nothing.
+std::vector<std::string> explain_diff(const Config& before, const Config& after);
 
 }  // namespace penstock

@@ -8,11 +8,13 @@
 #include "config/message_parts.h"
 #include "config/route.h"
 #include "config/values.h"
+#include "http/field_list.h"
 
 namespace penstock {
 namespace {
 
 constexpr std::size_t kValueColumn = 42;
+constexpr std::string_view kConnect = "CONNECT";
 
 struct Url {
   bool https = false;
@@ -25,8 +27,8 @@ Url parse_url(std::string_view text) {
   Url url;
   if (const std::size_t end = text.find("://"); end != std::string_view::npos) {
     const std::string_view scheme = text.substr(0, end);
-    url.https = scheme == "https";
-    if (!url.https && scheme != "http") {
+    url.https = equals_ignoring_case(scheme, "https");
+    if (!url.https && !equals_ignoring_case(scheme, "http")) {
       url.error = in_quotes(text) + " is neither an http nor an https URL";
       return url;
     }
@@ -45,32 +47,17 @@ std::string host_and_port(std::string_view host, HostKind kind, std::uint16_t po
   return Authority{std::string(host), kind, port}.to_string(0);
 }
 
-ExplainedValue explain_value(const LoadResult& loaded, std::size_t index, const KeyRow& row) {
-  const std::string path = policy_path(loaded.sources, index, row.path);
-  const ValueSource source = path.empty()                   ? ValueSource::kBuiltIn
-                             : path.starts_with("defaults") ? ValueSource::kDefaults
-                                                            : ValueSource::kUpstream;
-  return {row.path, row.get(row, source_of(loaded.config->upstreams[index])), source,
-          loaded.sources.at(path).line};
-}
-
-// Puts what the route sets in place of the upstream's value.
-void explain_override(const LoadResult& loaded, std::size_t index, std::size_t route,
-                      const KeyRow& row, ExplainedValue& value) {
-  const std::string path = route_path(index, route, row.path);
-  if (!stands_in(row.scope, KeyScope::kRoute) || !loaded.sources.has(path)) return;
-  value.value = row.get(row, source_of(loaded.config->upstreams[index].routes[route]));
-  value.source = ValueSource::kRoute;
-  value.line = loaded.sources.at(path).line;
-}
-
-std::vector<ExplainedValue> explain_policy(const LoadResult& loaded, std::size_t index,
-                                           const std::optional<ExplainedRoute>& route) {
-  std::vector<ExplainedValue> values;
-  for (const KeyRow& row : key_rows()) {
-    if (!stands_in(row.scope, KeyScope::kPolicy)) continue;
-    values.push_back(explain_value(loaded, index, row));
-    if (route) explain_override(loaded, index, route->index, row, values.back());
+// The policy of the upstream, with what the route sets in its place.
+EffectiveValues explain_policy(const LoadResult& loaded, std::size_t index,
+                               const std::optional<ExplainedRoute>& route) {
+  EffectiveValues values = upstream_values(loaded, index);
+  std::erase_if(values, [](const EffectiveValue& value) {
+    return find_key(KeyScope::kPolicy, value.key) == nullptr;
+  });
+  if (!route) return values;
+  for (EffectiveValue& own : route_values(loaded, index, route->index)) {
+    const auto at = std::ranges::find(values, own.key, &EffectiveValue::key);
+    if (at != values.end()) *at = std::move(own);
   }
   return values;
 }
@@ -78,11 +65,18 @@ std::vector<ExplainedValue> explain_policy(const LoadResult& loaded, std::size_t
 std::optional<ExplainedRoute> explain_route(const UpstreamSettings& upstream,
                                             std::string_view method, const Url& url) {
   // RFC 9110 section 9.3.6: CONNECT names an authority and no path.
-  const std::string_view path = method == "CONNECT" ? std::string_view() : url.path_and_query;
+  const std::string_view path = method == kConnect ? std::string_view() : url.path_and_query;
   const RouteSettings* route = find_route(upstream, method, path);
   if (route == nullptr) return std::nullopt;
   return ExplainedRoute{static_cast<std::size_t>(route - upstream.routes.data()),
                         to_string(*route)};
+}
+
+// RFC 9110 section 9.3.6: dialled as it stands, and what the tunnel's ends speak is theirs.
+void explain_tunnel(const Config& config, const Authority& asked, std::uint16_t port,
+                    Explanation& out) {
+  out.authority = out.dial = host_and_port(asked.host, asked.kind, port);
+  out.refused = refuse_tunnel(config.egress, port).value_or("");
 }
 
 void explain_destination(const UpstreamSettings& upstream, const Url& url, Explanation& out) {
@@ -97,25 +91,18 @@ void explain_destination(const UpstreamSettings& upstream, const Url& url, Expla
 }
 
 std::string tls_text(const Explanation& explanation) {
+  if (explanation.method == kConnect) return "as the client speaks it through the tunnel";
   if (!explanation.tls) return "no, plaintext";
-  const auto verify = std::ranges::find(explanation.policy, "tls.verify", &ExplainedValue::key);
+  const auto verify = std::ranges::find(explanation.policy, "tls.verify", &EffectiveValue::key);
   const bool verified = verify != explanation.policy.end() && verify->value == "true";
   return (verified ? "yes, verified as " : "yes, NOT verified, named ") + explanation.server_name;
 }
 
-std::string source_text(const ExplainedValue& value, const std::string& file) {
+std::string source_text(const EffectiveValue& value, const std::string& file) {
+  if (value.source == ValueSource::kBuiltIn) return "built-in";
   const std::string place = file + ':' + std::to_string(value.line);
-  switch (value.source) {
-    case ValueSource::kBuiltIn:
-      return "built-in";
-    case ValueSource::kDefaults:
-      return "defaults " + place;
-    case ValueSource::kUpstream:
-      return place;
-    case ValueSource::kRoute:
-      return "route " + place;
-  }
-  return {};
+  const bool is_own = value.source == ValueSource::kUpstream;
+  return is_own ? place : std::string(to_string(value.source)) + ' ' + place;
 }
 
 std::string route_text(const Explanation& explanation) {
@@ -147,7 +134,11 @@ Explanation explain(const LoadResult& loaded, std::string_view text, std::string
   out.pattern = upstream.hosts[match->pattern];
   out.has_routes = !upstream.routes.empty();
   out.route = explain_route(upstream, method, url);
-  explain_destination(upstream, url, out);
+  if (method == kConnect) {
+    explain_tunnel(*loaded.config, url.authority, port, out);
+  } else {
+    explain_destination(upstream, url, out);
+  }
   out.policy = explain_policy(loaded, match->upstream, out.route);
   return out;
 }
@@ -158,11 +149,12 @@ std::string Explanation::to_text() const {
   if (upstream.empty()) return text + "upstream: none has this host; the request is answered 403\n";
   text += "upstream: " + upstream + " (hosts[" + std::to_string(pattern_index) + "] \"" + pattern +
           "\")\n";
+  if (!refused.empty()) return text + "answer: 403, " + refused + '\n';
   text += route_text(*this);
   text += "authority: " + authority + '\n';
   text += "tls: " + tls_text(*this) + '\n';
   text += "dials: " + dial + "\n\n";
-  for (const ExplainedValue& value : policy) {
+  for (const EffectiveValue& value : policy) {
     std::string line = std::string(value.key) + ": " + value.value;
     line.resize(std::max(line.size() + 1, kValueColumn), ' ');
     text += line + "# " + source_text(value, file) + '\n';

@@ -1,24 +1,14 @@
 // What the proxy would do with a URL, and which line of the file is the reason.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "config/effective.h"
 #include "config/loader.h"
 
 namespace penstock {
-
-enum class ValueSource : std::uint8_t { kBuiltIn, kDefaults, kUpstream, kRoute };
-
-struct ExplainedValue {
-  std::string_view key;
-  std::string value;
-  ValueSource source = ValueSource::kBuiltIn;
-  int line = 0;
-};
 
 // The route of the upstream that takes the request.
 struct ExplainedRoute {
@@ -34,13 +24,14 @@ struct Explanation {
   std::string upstream;  // empty: no upstream has this host, the request is answered 403
   std::size_t pattern_index = 0;
   std::string pattern;
+  std::string refused;  // not empty: why the request is answered 403 all the same
   bool has_routes = false;
   std::optional<ExplainedRoute> route;  // empty: the upstream's own values hold
   std::string authority;                // host:port
   bool tls = false;
   std::string server_name;  // SNI and verified; empty without TLS
   std::string dial;         // host:port or unix:/path
-  std::vector<ExplainedValue> policy;
+  EffectiveValues policy;
 
   std::string to_text() const;
   std::string to_json() const;

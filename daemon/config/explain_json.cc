@@ -7,22 +7,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json value_json(const ExplainedValue& value, const std::string& file) {
-  Json json = {{"value", value.value}};
-  switch (value.source) {
-    case ValueSource::kBuiltIn:
-      json["source"] = "built-in";
-      return json;
-    case ValueSource::kDefaults:
-      json["source"] = "defaults";
-      break;
-    case ValueSource::kUpstream:
-      json["source"] = "upstream";
-      break;
-    case ValueSource::kRoute:
-      json["source"] = "route";
-      break;
-  }
+Json value_json(const EffectiveValue& value, const std::string& file) {
+  Json json = {{"value", value.value}, {"source", to_string(value.source)}};
+  if (value.source == ValueSource::kBuiltIn) return json;
   json["file"] = file;
   json["line"] = value.line;
   return json;
@@ -37,13 +24,14 @@ Json explanation_json(const Explanation& from) {
   json["upstream"] = from.upstream.empty() ? Json(nullptr) : Json(from.upstream);
   if (from.upstream.empty()) return json;
   json["pattern"] = {{"index", from.pattern_index}, {"text", from.pattern}};
+  if (!from.refused.empty()) json["refused"] = from.refused;
   json["route"] = nullptr;
   if (from.route) json["route"] = {{"index", from.route->index}, {"text", from.route->text}};
   json["authority"] = from.authority;
   json["tls"] = from.tls;
   if (from.tls) json["server_name"] = from.server_name;
   json["dials"] = from.dial;
-  for (const ExplainedValue& value : from.policy) {
+  for (const EffectiveValue& value : from.policy) {
     json["policy"][std::string(value.key)] = value_json(value, from.file);
   }
   return json;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "config/values.h"
+
 namespace penstock {
 namespace {
 
@@ -21,8 +23,13 @@ std::string to_string(const Fault& fault, std::string_view file) {
     line += ':' + std::to_string(fault.at.line) + ':' + std::to_string(fault.at.column);
   }
   line += ": ";
-  if (!fault.key.empty()) line += fault.key + ": ";
-  return line + fault.what;
+  // A key in double quotes may hold anything; a fault stays one line, whoever reads it.
+  if (!fault.key.empty()) {
+    append_without_controls(fault.key, line);
+    line += ": ";
+  }
+  append_without_controls(fault.what, line);
+  return line;
 }
 
 void sort_and_unite(std::vector<Fault>& faults) {

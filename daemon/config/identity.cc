@@ -25,9 +25,13 @@ class ContentHash {
   std::uint64_t state_ = 0xcbf29ce484222325;
 };
 
+bool trusts_system(const UpstreamPolicy& policy) {
+  return policy.scheme != SchemeMode::kHttp && policy.tls.verify && policy.ca_pem.empty();
+}
+
 }  // namespace
 
-std::uint64_t identity_hash(const UpstreamSettings& upstream) {
+std::uint64_t identity_hash(const UpstreamSettings& upstream, std::string_view system_cas) {
   const UpstreamPolicy& policy = upstream.policy;
   const TlsSettings& tls = policy.tls;
   ContentHash hash;
@@ -42,6 +46,7 @@ std::uint64_t identity_hash(const UpstreamSettings& upstream) {
   hash.add(static_cast<std::uint64_t>(tls.min_version));
   hash.add(std::uint64_t{tls.verify});
   hash.add(std::uint64_t{tls.session_cache});
+  if (trusts_system(policy)) hash.add(system_cas);
   return hash.value();
 }
 

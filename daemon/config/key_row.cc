@@ -13,7 +13,8 @@ bool needs_quotes(std::string_view text) {
 // Another spelling of no limit than the row's own.
 Wrong misspelled_nothing(const KeyRow& row, std::string_view text) {
   const bool negative = text.starts_with('-');
-  if (row.nothing.empty() || !(negative || means_no_limit(text))) return std::nullopt;
+  if (row.nothing.empty() || row.nothing == "auto" || !(negative || means_no_limit(text)))
+    return std::nullopt;
   return in_quotes(text) + (negative ? " is negative" : "") + "; for no limit write " +
          std::string(row.nothing);
 }

@@ -234,6 +234,11 @@ constexpr KeyRow section_switch(KeyRow row) {
   return row;
 }
 
+constexpr KeyRow pattern(KeyRow row, std::string_view expression) {
+  row.pattern = expression;
+  return row;
+}
+
 constexpr KeyRow required(KeyRow row) {
   row.required = true;
   return row;

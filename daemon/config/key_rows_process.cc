@@ -26,6 +26,8 @@ constexpr auto kUpstreamNames = "a list of names of upstreams, or all"sv;
 constexpr auto kEgressRules =
     "a list of link_local, metadata, loopback, private, unspecified, any, addresses or CIDRs"sv;
 constexpr std::uint64_t kSmallestHead = 1024;
+constexpr std::uint64_t kLeastBuffers = std::uint64_t{4} << 20;
+constexpr std::uint64_t kMostBuffers = std::uint64_t{1} << 40;
 
 constexpr std::array kRows = {
     text<check_listener_address, &ListenerSettings::address>(
@@ -65,9 +67,11 @@ constexpr std::array kRows = {
 
     text<check_admin_address, &Config::admin, &AdminSettings::address>(
         {"admin.address", "127.0.0.1:9128", kRestart,
-         "Where /livez, /readyz, /pools, /dns and /metrics are served. A busy default port is a "
-         "warning, a busy configured one ends the start."},
-        "a loopback address with a port, or off", "off"),
+         "Where the daemon says how it is (/pools, /config, /metrics and more) and is told what to "
+         "do (/reload, /pools/NAME/pause and more). The file of a unix socket has mode 0600: only "
+         "the daemon's user and root get in. A busy default port is a warning, a busy configured "
+         "address ends the start."},
+        "a loopback address with a port, unix:/path, or off", "off"),
     text<check_public_address, &Config::admin, &AdminSettings::public_address>(
         {"admin.public_address", "off", kRestart,
          "Serves /livez, /readyz and /metrics alone, to anybody who reaches it under any name: for "
@@ -111,6 +115,25 @@ constexpr std::array kRows = {
          "timeouts.total and never lengthens it. Malformed: 400."},
         "the name of a field that means nothing else to the proxy, or off", "off"),
 
+    number<&Config::process, &ProcessSettings::max_idle_connections>(
+        {"process.max_idle_connections", "2000", kLive,
+         "Idle connections to upstreams, over all hosts; the least recently used goes."},
+        0, kLargestCount, "unlimited"),
+    number<&Config::process, &ProcessSettings::max_upstream_connections>(
+        {"process.max_upstream_connections", "auto", kLive,
+         "Connections to upstreams of all kinds, over all hosts. Where they are all up, an idle "
+         "one "
+         "is closed for a request to another host, or it waits. auto: as many as the limit of open "
+         "files leaves beside client.max_connections."},
+        1, kLargestCount, "auto"),
+    number<&Config::process, &ProcessSettings::max_buffers>(
+        {"process.max_buffers", "auto", kLive,
+         "Bytes on their way through all buffers. Nearing it, bodies of requests are not read, "
+         "then "
+         "new requests are answered 503; at it, bodies of responses are not read. auto: half the "
+         "memory of the cgroup, else 1GiB."},
+        kLeastBuffers, kMostBuffers, "auto"),
+
     list<check_dns_server, &Config::dns, &DnsSettings::servers>(
         {"dns.servers", "system", kLive, "Name servers to ask instead of the system's."},
         "system, or a list of address[:port]", 1, "system"),
@@ -138,10 +161,12 @@ constexpr std::array kRows = {
 
     list<check_egress_rule, &Config::egress, &EgressSettings::deny>(
         {"egress.deny", "[link_local, metadata]", kNewConnections,
-         "Addresses that are never dialled, checked after the name was looked up."},
+         "Addresses that are never dialled, checked after the name was looked up. For clients of a "
+         "listener that is neither a unix socket nor loopback this machine itself is denied too: "
+         "loopback, unspecified, and every address of an interface."},
         kEgressRules, 0),
     list<check_egress_rule, &Config::egress, &EgressSettings::allow>(
-        {"egress.allow", "[]", kNewConnections, "Addresses that may be dialled despite deny."},
+        {"egress.allow", "[]", kNewConnections, "Addresses that may be dialled all the same."},
         kEgressRules, 0),
     number_list<check_port, &Config::egress, &EgressSettings::connect_ports>(
         {"egress.connect_ports", "[443]", kLive,
@@ -177,6 +202,15 @@ constexpr std::array kRows = {
     value<&Config::shutdown, &ShutdownSettings::grace>(
         {"shutdown.grace", "25s", kLive,
          "How long running exchanges may take to end after SIGTERM."}),
+    value<&Config::shutdown, &ShutdownSettings::wait_for_clients>(
+        {"shutdown.wait_for_clients", "off", kLive,
+         "How long of the grace everything is served as usual, only /readyz says 503: for apps "
+         "that still call out while they end. Over sooner once no app was connected for 1s."}),
+
+    value<&Config::reload, &ReloadSettings::watch>(
+        {"reload.watch", "off", kLive,
+         "How often the file and those it names are looked at; a change that two looks agree in "
+         "is a reload."}),
 };
 
 }  // namespace

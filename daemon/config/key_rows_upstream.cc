@@ -12,6 +12,7 @@ using enum ReloadClass;
 using namespace std::string_view_literals;
 using key_row::list;
 using key_row::number;
+using key_row::pattern;
 using key_row::required;
 using key_row::section_switch;
 using key_row::text;
@@ -35,9 +36,11 @@ constexpr std::array kTlsVersions = {"1.2"sv, "1.3"sv};
 constexpr std::uint64_t kSmallestHead = 1024;
 
 constexpr std::array kRows = {
-    required(text<check_upstream_name, &UpstreamSettings::name>(
-        {"name", "default", kLive, "Names the upstream in logs, metrics and listeners."},
-        "lower-case letters, digits, - and _, at most 64, first a letter or digit")),
+    required(pattern(
+        text<check_upstream_name, &UpstreamSettings::name>(
+            {"name", "default", kLive, "Names the upstream in logs, metrics and listeners."},
+            "lower-case letters, digits, - and _, at most 64, first a letter or digit"),
+        "^[a-z0-9][a-z0-9_-]{0,63}$")),
     required(list<check_host_pattern, &UpstreamSettings::hosts>(
         {"hosts", "[\"*\"]", kLive,
          "The hosts of requests that come here: exact, host:port, \"*.suffix\" or \"*\". The exact "

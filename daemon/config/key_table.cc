@@ -17,17 +17,10 @@ struct LaterKey {
 
 // Keys that the configuration contract names and this version does not have.
 constexpr std::array kLaterKeys = {
-    LaterKey{KeyScope::kTop, "process"},
-    LaterKey{KeyScope::kTop, "reload"},
-    LaterKey{KeyScope::kTop, "shutdown.wait_for_clients"},
-    LaterKey{KeyScope::kUpstream, "routed"},
-    LaterKey{KeyScope::kPolicy, "protocol"},
-    LaterKey{KeyScope::kPolicy, "parent_proxy"},
-    LaterKey{KeyScope::kPolicy, "compression"},
-    LaterKey{KeyScope::kPolicy, "tls.ciphers"},
-    LaterKey{KeyScope::kPolicy, "tls.groups"},
-    LaterKey{KeyScope::kPolicy, "tls.crl_file"},
-    LaterKey{KeyScope::kPolicy, "tls.pins"},
+    LaterKey{KeyScope::kUpstream, "routed"},     LaterKey{KeyScope::kPolicy, "protocol"},
+    LaterKey{KeyScope::kPolicy, "parent_proxy"}, LaterKey{KeyScope::kPolicy, "compression"},
+    LaterKey{KeyScope::kPolicy, "tls.ciphers"},  LaterKey{KeyScope::kPolicy, "tls.groups"},
+    LaterKey{KeyScope::kPolicy, "tls.crl_file"}, LaterKey{KeyScope::kPolicy, "tls.pins"},
 };
 
 std::vector<KeyRow> join_rows() {

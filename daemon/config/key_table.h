@@ -78,8 +78,9 @@ struct KeyRow {
   std::string_view nothing{};
   // What is allowed, in words, for kText and kList; allowed_text() makes the others'.
   std::string_view allowed_words{};
-  std::uint64_t min = 0;  // kSize, kCount, and the length of a kList
-  std::uint64_t max = 0;  // kSize, kCount, and the items of a kList of numbers
+  std::string_view pattern{};  // kText: what the schema can say of it, as a regular expression
+  std::uint64_t min = 0;       // kSize, kCount, and the length of a kList
+  std::uint64_t max = 0;       // kSize, kCount, and the items of a kList of numbers
   bool required = false;
   bool zero_allowed = false;    // kDuration: 0 is a value
   bool section_switch = false;  // `off` for the whole section stands for this key being off

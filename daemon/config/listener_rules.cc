@@ -53,8 +53,8 @@ std::optional<Misfit> misfit_in_file(const ListenerSettings& listener) {
                                                                      : SocketReach::kNetwork);
 }
 
-bool denies_loopback(const EgressSettings& egress) {
-  return std::ranges::any_of(egress.deny,
+bool allows_loopback(const EgressSettings& egress) {
+  return std::ranges::any_of(egress.allow,
                              [](const auto& rule) { return rule == "loopback" || rule == "any"; });
 }
 
@@ -90,6 +90,26 @@ std::optional<Misfit> find_misfit(const ListenerSettings& listener, SocketReach 
                     "(allow_clients must say which may: private, any, addresses or CIDRs)"};
 }
 
+// A socket that systemd passes may have clients named only if it is of TCP, and must if it is of a
+// network.
+bool serves_network(const ListenerSettings& listener) {
+  switch (listener_kind(listener.address)) {
+    case ListenerKind::kUnix:
+      return false;
+    case ListenerKind::kSystemd:
+      return !listener.allow_clients.empty();
+    case ListenerKind::kTcp:
+      break;
+  }
+  return !is_loopback_address(listener.address);
+}
+
+bool leads_to(const ListenerSettings& listener, std::string_view upstream) {
+  if (!listener.upstream.empty()) return listener.upstream == upstream;
+  return listener.upstreams.empty() ||
+         std::ranges::find(listener.upstreams, upstream) != listener.upstreams.end();
+}
+
 std::vector<Fault> find_listener_faults(const Config& config, const SourceMap& sources) {
   std::vector<Fault> faults;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
@@ -119,10 +139,10 @@ std::vector<Fault> find_listener_risks(const Config& config, const SourceMap& so
            "mode 0600 keeps out everybody but the daemon's own user (write mode: \"0666\" beside "
            "it, or an owner)");
     }
-    if (is_open_network(listener) && has_catch_all(config) && !denies_loopback(config.egress)) {
+    if (is_open_network(listener) && has_catch_all(config) && allows_loopback(config.egress)) {
       risk("address",
-           "its clients reach whatever this machine reaches, its loopback services too "
-           "(a listener's upstreams or loopback in egress.deny narrows it)");
+           "its clients reach this machine's loopback services too, since egress.allow names them "
+           "(a listener's upstreams, or addresses in egress.allow, narrow it)");
     }
   }
   return risks;

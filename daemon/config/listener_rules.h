@@ -24,6 +24,11 @@ struct Misfit {
 // The first key that does not fit, or is missing.
 std::optional<Misfit> find_misfit(const ListenerSettings& listener, SocketReach reach);
 
+// Whether others than programs of this machine may reach the socket, as far as the file says.
+bool serves_network(const ListenerSettings& listener);
+// Whether its requests may be for this upstream.
+bool leads_to(const ListenerSettings& listener, std::string_view upstream);
+
 std::vector<Fault> find_listener_faults(const Config& config, const SourceMap& sources);
 std::vector<Fault> find_listener_risks(const Config& config, const SourceMap& sources);
 

@@ -3,6 +3,7 @@
 #include "config/loader.h"
 
 #include <yaml-cpp/anchor.h>
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -55,11 +56,26 @@ bool is_closed(std::string_view text) {
   return false;
 }
 
+// Or an empty line.
+bool is_comment(std::string_view line) {
+  const std::size_t first = line.find_first_not_of(kBlanks);
+  return first == std::string_view::npos || line[first] == '#';
+}
+
 class TreeBuilder : public YAML::EventHandler {
  public:
   explicit TreeBuilder(std::string_view text) : text_(text) {}
 
   YamlNode take_root() { return std::move(root_); }
+  // After a fault: what came before it, as if all that is open ended there.
+  YamlNode take_what_came() {
+    while (!frames_.empty()) {
+      YamlNode& last = frames_.back().node;
+      if (last.keys.size() > last.items.size()) last.keys.pop_back();  // its value never came
+      close();
+    }
+    return take_root();
+  }
   // Where the innermost bracket that is still open stands.
   std::optional<Position> open_bracket() const {
     for (auto frame = frames_.rbegin(); frame != frames_.rend(); ++frame) {
@@ -75,6 +91,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     add_leaf(mark, anchor, {.kind = YamlNode::Kind::kNull});
+    if (!frames_.empty()) place_missing_item(mark);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
@@ -167,6 +184,28 @@ class TreeBuilder : public YAML::EventHandler {
     if (anchor != YAML::NullAnchor) anchors_.insert_or_assign(anchor, Anchored{node, cost});
   }
 
+  // A list item that is missing is put where the next token stands, too: its dash is on the last
+  // line before that with anything but a comment.
+  void place_missing_item(const YAML::Mark& mark) {
+    YamlNode& list = frames_.back().node;
+    if (list.kind != YamlNode::Kind::kList || frames_.back().flow) return;
+    const auto end = static_cast<std::size_t>(std::max(mark.pos, 0));
+    std::string_view before = text_.substr(0, std::min(end, text_.size()));
+    Position at{mark.line + 1, 0};
+    std::size_t begin = before.rfind('\n') + 1;     // 0 when there is none
+    if (!is_comment(before.substr(begin))) return;  // it is there: ~ or null
+    while (begin > 0 && is_comment(before.substr(begin))) {
+      before = before.substr(0, begin - 1);
+      begin = before.rfind('\n') + 1;
+      --at.line;
+    }
+    const std::string_view line = before.substr(begin);
+    const auto column = static_cast<std::size_t>(list.at.column - 1);
+    const bool in_column = column < line.size() && line[column] == '-';
+    at.column = static_cast<int>(in_column ? column : std::min(line.find('-'), line.size())) + 1;
+    list.items.back().at = at;
+  }
+
   void add(YamlNode node) {
     if (frames_.empty()) {
       root_ = std::move(node);
@@ -196,22 +235,60 @@ Position place_of(const YAML::ParserException& error, const TreeBuilder& builder
   return position_of(error.mark);
 }
 
-Result<YamlNode, Fault> parse(std::string_view text) {
-  TreeBuilder builder(text);
+std::optional<Fault> build(TreeBuilder& builder, std::string_view text) {
+  Fault foreign = find_foreign_byte(text);
+  if (!foreign.what.empty()) return foreign;
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
-    return builder.take_root();
+    return std::nullopt;
   } catch (const Refusal& refusal) {
-    return Unexpected<Fault>{refusal.fault};
+    return refusal.fault;
+  } catch (const YAML::DeepRecursion& error) {
+    return Fault{
+        builder.open_bracket().value_or(position_of(error.mark)), "",
+        "is nested too deeply here (less than " + std::to_string(error.depth()) + " levels)"};
   } catch (const YAML::ParserException& error) {
     const Position at = place_of(error, builder);
-    return Unexpected<Fault>{{at, "", explain_syntax(error.msg, at, text)}};
+    return Fault{at, "", explain_syntax(error.msg, at, text)};
   } catch (const std::exception& error) {
-    return Unexpected<Fault>{{{}, "", std::string("not valid YAML: ") + error.what()}};
+    return Fault{{}, "", std::string("not valid YAML: ") + error.what()};
   }
+}
+
+Result<YamlNode, Fault> parse(std::string_view text) {
+  TreeBuilder builder(text);
+  if (auto fault = build(builder, text)) return Unexpected<Fault>{*std::move(fault)};
+  return builder.take_root();
+}
+
+// The lines of the section `admin`, up to the next that is neither indented nor empty nor a
+// comment; empty when no line begins with it.
+std::string_view admin_lines(std::string_view text) {
+  constexpr std::string_view kKey = "admin:";
+  const auto next_line = [&](std::size_t at) {
+    return std::min(text.find('\n', at), text.size() - 1) + 1;
+  };
+  const auto goes_on = [&](std::size_t at) {
+    return text[at] == '#' || kBlanks.find(text[at]) != std::string_view::npos;
+  };
+  std::size_t begin = 0;
+  while (begin < text.size() && !text.substr(begin).starts_with(kKey)) begin = next_line(begin);
+  std::size_t end = begin;
+  while (end < text.size() && (end == begin || goes_on(end))) end = next_line(end);
+  return text.substr(begin, end - begin);
+}
+
+// The whole file's tree; of one that has none, what can be had of the section alone, which may
+// stand behind the fault or have it.
+YamlNode tree_of_admin(std::string_view text) {
+  if (auto tree = parse(text)) return *std::move(tree);
+  const std::string_view section = admin_lines(text);
+  TreeBuilder builder(section);
+  build(builder, section);
+  return builder.take_what_came();
 }
 
 LoadResult refused(std::string file, Fault fault) {
@@ -240,6 +317,7 @@ LoadResult judge(std::string file, Reading reading) {
     result.config = std::make_shared<const Config>(std::move(reading.config));
   }
   result.sources = std::move(reading.sources);
+  result.files = std::move(reading.files);
   return result;
 }
 
@@ -256,18 +334,30 @@ std::vector<std::string> LoadResult::risk_lines() const { return lines_of(risks,
 
 LoadResult load_file(const std::string& path) {
   const auto text = read_file(path, kMaxConfigBytes, true);
-  if (!text) return refused(path, {{}, "", text.error()});
-  return load_text(path, *text);
+  LoadResult result = text ? load_text(path, *text) : refused(path, Fault{{}, "", text.error()});
+  result.files.push_back({path, digest(text)});
+  return result;
 }
 
 LoadResult load_text(const std::string& name, std::string_view text) {
   if (text.size() > kMaxConfigBytes) return refused(name, {{}, "", "is larger than 4MiB"});
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  Fault foreign = find_foreign_byte(text);
-  if (!foreign.what.empty()) return refused(name, std::move(foreign));
   auto tree = parse(text);
   if (!tree) return refused(name, std::move(tree.error()));
   return judge(name, read_settings(*tree, folder_of(name)));
+}
+
+AdminSettings read_admin(std::string_view text) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  YamlNode tree = tree_of_admin(text);
+  // Nothing else: reading a policy would open the files that it names.
+  YamlNode admin{.kind = YamlNode::Kind::kMap};
+  for (std::size_t i = 0; i < tree.keys.size(); ++i) {
+    if (tree.keys[i].text != "admin") continue;
+    admin.keys.push_back(std::move(tree.keys[i]));
+    admin.items.push_back(std::move(tree.items[i]));
+  }
+  return read_settings(admin, "").config.admin;
 }
 
 LoadResult load_default() { return judge("built-in", read_settings(YamlNode{}, "")); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/fault.h"
+#include "config/file.h"
 #include "config/settings.h"
 
 namespace penstock {
@@ -21,6 +22,7 @@ struct LoadResult {
   std::vector<Fault> faults;  // by position
   std::vector<Fault> risks;   // worth a warning, by position
   SourceMap sources;
+  std::vector<ReadFile> files;  // the file itself and those it names, as they were read
 
   bool ok() const { return config != nullptr; }
   std::vector<std::string> fault_lines() const;  // FILE:LINE:COLUMN: key: what
@@ -33,5 +35,10 @@ LoadResult load_text(const std::string& name, std::string_view text);
 // What the daemon does without a file: 127.0.0.1:3128 and a catch-all upstream.
 LoadResult load_default();
 Config default_config();
+
+// Where a running daemon may be asked, by a file that may be half edited: its section `admin` as
+// far as it can be read, defaults for the rest. Whatever is wrong elsewhere, the daemon still
+// serves.
+AdminSettings read_admin(std::string_view text);
 
 }  // namespace penstock

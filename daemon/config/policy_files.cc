@@ -1,6 +1,7 @@
 #include "config/policy_files.h"
 
 #include <array>
+#include <climits>
 #include <map>
 #include <string_view>
 
@@ -8,8 +9,6 @@
 
 namespace penstock {
 namespace {
-
-constexpr std::size_t kMaxBytes = 16 * 1024 * 1024;
 
 struct PolicyFile {
   std::string_view key;
@@ -44,27 +43,31 @@ std::string what_is_wrong_with(std::string_view pem, const PolicyFile& file) {
 
 class FileReader {
  public:
-  explicit FileReader(const std::string& folder) : folder_(folder) {}
+  FileReader(const std::string& folder, std::vector<ReadFile>& files)
+      : folder_(folder), files_(files) {}
 
   // Many upstreams share a file through `defaults`: each is read once.
   const Parsed<std::string>& read(const std::string& path) {
     const auto known = read_.find(path);
     if (known != read_.end()) return known->second;
     const bool relative = !path.starts_with('/') && !folder_.empty();
-    auto bytes = read_file(relative ? folder_ + '/' + path : path, kMaxBytes, false);
+    const std::string full = relative ? folder_ + '/' + path : path;
+    auto bytes = read_file(full, kMaxFileBytes, false);
+    files_.push_back({full, digest(bytes)});
     return read_.emplace(path, std::move(bytes)).first->second;
   }
 
  private:
   const std::string& folder_;
+  std::vector<ReadFile>& files_;
   std::map<std::string, Parsed<std::string>> read_;
 };
 
 }  // namespace
 
 void read_policy_files(Config& config, const SourceMap& sources, const std::string& folder,
-                       std::vector<Fault>& faults) {
-  FileReader reader(folder);
+                       std::vector<Fault>& faults, std::vector<ReadFile>& read) {
+  FileReader reader(folder, read);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     UpstreamPolicy& policy = config.upstreams[i].policy;
     for (const PolicyFile& file : kFiles) {
@@ -77,7 +80,7 @@ void read_policy_files(Config& config, const SourceMap& sources, const std::stri
         continue;
       }
       const std::string key = policy_path(sources, i, file.key);
-      faults.push_back({sources.at(key), key, in_quotes(path) + ' ' + wrong});
+      faults.push_back({sources.at(key), key, in_quotes(path, PATH_MAX) + ' ' + wrong});
     }
   }
 }

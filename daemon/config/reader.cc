@@ -310,7 +310,7 @@ Reading read_settings(const YamlNode& root, const std::string& folder) {
   Reading reading;
   Reader(reading).read(root);
   derive_defaults(reading.config, reading.sources);
-  read_policy_files(reading.config, reading.sources, folder, reading.faults);
+  read_policy_files(reading.config, reading.sources, folder, reading.faults, reading.files);
   return reading;
 }
 

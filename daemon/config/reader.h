@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/fault.h"
+#include "config/file.h"
 #include "config/settings.h"
 #include "config/yaml_tree.h"
 
@@ -15,6 +16,7 @@ struct Reading {
   Config config;  // a field whose key was refused keeps its default
   SourceMap sources;
   std::vector<Fault> faults;
+  std::vector<ReadFile> files;  // that a policy names
 };
 
 // `folder`: where relative paths in the file start from.

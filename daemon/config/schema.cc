@@ -48,6 +48,9 @@ Json typed(const KeyRow& row) {
       }
       return {{"type", "string"}, {"pattern", kDurationPattern}};
     case ValueType::kSize:
+      if (row.min == 0) {
+        return {{"anyOf", {{{"const", 0}}, {{"type", "string"}, {"pattern", kSizePattern}}}}};
+      }
       return {{"type", "string"}, {"pattern", kSizePattern}};
     case ValueType::kCount:
       return {{"type", "integer"}, {"minimum", row.min}, {"maximum", row.max}};
@@ -60,6 +63,7 @@ Json typed(const KeyRow& row) {
     case ValueType::kWord:
       return words_json(row);
     case ValueType::kText:
+      if (!row.pattern.empty()) return {{"type", "string"}, {"pattern", row.pattern}};
       return {{"type", "string"}, {"minLength", 1}};
     case ValueType::kList:
       return {{"type", "array"}, {"items", list_item(row)}, {"minItems", row.min}};

@@ -54,6 +54,12 @@ struct ClientSettings {
   std::string deadline_header = "X-Penstock-Timeout";  // "" is off
 };
 
+struct ProcessSettings {
+  std::uint32_t max_idle_connections = 2000;  // or kUnlimitedCount
+  Count max_upstream_connections;             // nullopt: auto, from RLIMIT_NOFILE
+  std::uint64_t max_buffers = 0;              // bytes; 0: auto, from the cgroup's memory
+};
+
 struct DnsSettings {
   std::vector<std::string> servers;  // address, address:port or [v6]:port; empty: the system's
   Duration attempt_timeout = std::chrono::seconds(1);
@@ -87,6 +93,11 @@ struct AccessLogSettings {
 
 struct ShutdownSettings {
   Duration grace = std::chrono::seconds(25);
+  Limit wait_for_clients;  // a part of the grace
+};
+
+struct ReloadSettings {
+  Limit watch;  // how often the files are looked at
 };
 
 enum class RedirectMode : std::uint8_t { kRewrite, kPass };
@@ -201,11 +212,13 @@ struct Config {
   AdminSettings admin;
   Count workers;  // nullopt: auto, the CPUs that the process may use, 1 to 4
   ClientSettings client;
+  ProcessSettings process;
   DnsSettings dns;
   EgressSettings egress;
   LogSettings log;
   AccessLogSettings access_log;
   ShutdownSettings shutdown;
+  ReloadSettings reload;
   std::vector<UpstreamSettings> upstreams;
 };
 

@@ -1,6 +1,7 @@
 #include "config/validate.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
@@ -23,6 +24,66 @@ bool has_free_port(std::string_view address) {
   return listener_kind(address) == ListenerKind::kTcp && address.ends_with(":0");
 }
 
+// A key that names an address to listen on.
+struct Claim {
+  std::string path;
+  std::string address;
+};
+
+// What is the same however it is written. Not past a "..", which may leave through a symbolic link.
+std::string same_address(const std::string& address) {
+  if (listener_kind(address) != ListenerKind::kUnix) return address;
+  const std::string path(socket_name(address));
+  if (path.find("/..") != std::string::npos) return address;
+  return "unix:" + std::filesystem::path(path).lexically_normal().string();
+}
+
+// Every address of a family and a port; our IPv6 sockets take no IPv4. Empty for other kinds.
+std::string wildcard_of(const std::string& address) {
+  if (listener_kind(address) != ListenerKind::kTcp) return {};
+  return (address.starts_with('[') ? "[::]" : "0.0.0.0") + address.substr(address.rfind(':'));
+}
+
+// Why the first cannot be listened on beside the second.
+std::string clash(const Claim& claim, const Claim& other) {
+  if (same_address(claim.address) == same_address(other.address)) {
+    return in_quotes(claim.address) + " is the address of " + other.path + " already";
+  }
+  const std::string its = in_quotes(other.address) + " of " + other.path;
+  if (claim.address == wildcard_of(claim.address)) {
+    return in_quotes(claim.address) + " takes every address of its port, also " + its;
+  }
+  return in_quotes(claim.address) + " is taken already by " + its +
+         ", which takes every address of its port";
+}
+
+// Who listens where.
+class AddressOwners {
+ public:
+  // Null, and it is the claim's from now on; else who is in its way.
+  const Claim* add(const Claim& claim) {
+    const std::string wildcard = wildcard_of(claim.address);
+    const Claim* other = find(by_address_, same_address(claim.address));
+    if (other == nullptr && !wildcard.empty()) {
+      other = find(claim.address == wildcard ? by_port_ : by_address_, wildcard);
+    }
+    if (other != nullptr) return other;
+    by_address_.emplace(same_address(claim.address), claim);
+    if (!wildcard.empty()) by_port_.emplace(wildcard, claim);
+    return nullptr;
+  }
+
+ private:
+  using Claims = std::map<std::string, Claim>;
+  static const Claim* find(const Claims& claims, const std::string& key) {
+    const auto at = claims.find(key);
+    return at == claims.end() ? nullptr : &at->second;
+  }
+
+  Claims by_address_;
+  Claims by_port_;  // by the wildcard; the first of each
+};
+
 class Validator {
  public:
   Validator(const Config& config, const SourceMap& sources)
@@ -37,14 +98,14 @@ class Validator {
     check_upstream_names();
     check_patterns();
     check_ttls();
+    check_shutdown();
+    check_room_for_warm();
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) check_listener(i);
     for (std::size_t i = 0; i < config_.upstreams.size(); ++i) check_policy(i);
     return std::move(faults_);
   }
 
  private:
-  using AddressOwners = std::map<std::string_view, std::string>;  // to the path of the key
-
   void check_listen_addresses();
   void check_admin_address(const std::string& key, const std::string& address,
                            AddressOwners& owners);
@@ -57,6 +118,7 @@ class Validator {
   void check_policy(std::size_t index);
   void check_pool(std::size_t index);
   void check_warm(std::size_t index);
+  void check_room_for_warm();
   void check_most(std::size_t index, std::string_view key, std::string_view most_key,
                   std::uint32_t value, std::uint32_t most);
   void check_certificate(std::size_t index);
@@ -64,6 +126,7 @@ class Validator {
   void check_dns(const Limit& resolve, const std::string& resolve_path);
   void check_rate(std::size_t index);
   void check_ttls();
+  void check_shutdown();
 
   void fault(const std::string& path, std::string what) {
     faults_.push_back({sources_.at(path), path, std::move(what)});
@@ -94,9 +157,8 @@ void Validator::check_listen_addresses() {
     if (has_free_port(address) || sources_.faulty(path) || sources_.faulty(listener_path(i))) {
       continue;
     }
-    const auto [owner, is_new] = owners.try_emplace(address, path);
-    if (!is_new)
-      fault(path, in_quotes(address) + " is the address of " + owner->second + " already");
+    const Claim claim{path, address};
+    if (const Claim* other = owners.add(claim)) fault(path, clash(claim, *other));
   }
   check_admin_address("admin.address", config_.admin.address, owners);
   check_admin_address("admin.public_address", config_.admin.public_address, owners);
@@ -105,11 +167,11 @@ void Validator::check_listen_addresses() {
 void Validator::check_admin_address(const std::string& key, const std::string& address,
                                     AddressOwners& owners) {
   if (address.empty() || has_free_port(address) || sources_.faulty(key)) return;
-  const auto [owner, is_new] = owners.try_emplace(address, key);
-  if (is_new) return;
+  const Claim claim{key, address};
+  const Claim* other = owners.add(claim);
+  if (other == nullptr) return;
   const bool is_set = sources_.has(key);  // else the other's line is the one to look at
-  fault(is_set ? key : owner->second,
-        in_quotes(address) + " is the address of " + (is_set ? owner->second : key) + " already");
+  fault(is_set ? key : other->path, is_set ? clash(claim, *other) : clash(*other, claim));
 }
 
 void Validator::check_upstream_names() {
@@ -222,6 +284,28 @@ void Validator::check_warm(std::size_t index) {
   }
 }
 
+// What is to be kept warm would never be up, and a daemon that waits for it never ready.
+void Validator::check_room_for_warm() {
+  std::uint64_t warm = 0;
+  std::string first;  // min_idle
+  for (std::size_t i = 0; i < config_.upstreams.size(); ++i) {
+    const UpstreamSettings& upstream = config_.upstreams[i];
+    if (upstream.policy.pool.min_idle == 0 || refused(i, "pool.min_idle")) continue;
+    const std::size_t hosts = upstream.origin.empty() ? upstream.hosts.size() : 1;
+    warm += std::uint64_t{upstream.policy.pool.min_idle} * hosts;
+    if (first.empty()) first = policy_path(sources_, i, "pool.min_idle");
+  }
+  // `room`: nullopt is for any number.
+  const auto check = [&](const std::string& key, Count room) {
+    if (!room || warm <= *room || sources_.faulty(key)) return;
+    fault(sources_.has(key) ? key : first,
+          key + " is " + std::to_string(*room) + ", below the " + std::to_string(warm) +
+              " connections that min_idle keeps over all hosts (at least as many)");
+  };
+  check("process.max_idle_connections", config_.process.max_idle_connections);
+  check("process.max_upstream_connections", config_.process.max_upstream_connections);
+}
+
 void Validator::check_most(std::size_t index, std::string_view key, std::string_view most_key,
                            std::uint32_t value, std::uint32_t most) {
   if (value <= most || refused(index, key) || refused(index, most_key)) return;
@@ -297,6 +381,15 @@ void Validator::check_ttls() {
   fault(sources_.has("dns.min_ttl") ? "dns.min_ttl" : "dns.max_ttl",
         "min_ttl is " + format_duration(dns.min_ttl) + ", above max_ttl, " +
             format_duration(dns.max_ttl) + " (at most max_ttl)");
+}
+
+void Validator::check_shutdown() {
+  const ShutdownSettings& shutdown = config_.shutdown;
+  if (!shutdown.wait_for_clients || *shutdown.wait_for_clients <= shutdown.grace) return;
+  if (sources_.faulty("shutdown.grace")) return;
+  fault("shutdown.wait_for_clients",
+        "wait_for_clients is " + format_duration(*shutdown.wait_for_clients) + ", above grace, " +
+            format_duration(shutdown.grace) + " (at most grace, of which it is a part)");
 }
 
 // A listener that anybody on this machine may use to reach the upstream; a unix socket has a mode.

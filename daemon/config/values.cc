@@ -53,6 +53,7 @@ struct Decimal {
 
 constexpr std::size_t kMaxWholeDigits = 12;
 constexpr std::size_t kMaxFractionDigits = 6;
+constexpr std::uint64_t kNanosInMicro = 1000;
 
 std::string_view take_digits(std::string_view& text) {
   const auto end = std::ranges::find_if_not(text, is_digit);
@@ -75,7 +76,7 @@ std::optional<Decimal> take_decimal(std::string_view& text) {
   text.remove_prefix(1);
   std::string_view fraction = take_digits(text);
   if (fraction.empty()) return std::nullopt;
-  fraction = fraction.substr(0, kMaxFractionDigits);  // below a microsecond nothing is timed
+  fraction = fraction.substr(0, kMaxFractionDigits);
   value.fraction = to_number(fraction);
   for (std::size_t i = 0; i < fraction.size(); ++i) value.fraction_scale *= 10;
   return value;
@@ -173,7 +174,8 @@ Parsed<Duration> parse_duration(std::string_view text) {
   if (*sum > static_cast<std::uint64_t>(kLongestDuration.count())) {
     return wrong(in_quotes(text) + " is too long");
   }
-  const Duration value(static_cast<Duration::rep>(*sum));
+  // Below a microsecond nothing is timed, nor written.
+  const Duration value(static_cast<Duration::rep>(*sum - *sum % kNanosInMicro));
   if (value < kShortestDuration) return wrong(in_quotes(text) + " is too short");
   return value;
 }
@@ -265,13 +267,9 @@ std::string format_share(double value) {
   return text.find('.') == std::string::npos ? text + ".0" : text;
 }
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kLongest = 80;
+void append_without_controls(std::string_view text, std::string& out) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  std::size_t shown = std::min(text.size(), kLongest);
-  while (shown < text.size() && shown > 0 && is_utf8_tail(text[shown])) --shown;
-  std::string out = "\"";
-  for (const char c : text.substr(0, shown)) {
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x20 && byte != 0x7f) {
       out += c;
@@ -280,6 +278,30 @@ std::string in_quotes(std::string_view text) {
       out += kHex[byte & 15];
     }
   }
+}
+
+std::string without_secrets(std::string_view text) {
+  constexpr std::string_view kPem = "-----BEGIN ";
+  if (text.find(kPem) != std::string_view::npos) return std::string(kPem) + "***";
+  std::string out(text);
+  const std::size_t scheme_end = out.find("://");
+  const bool has_scheme = scheme_end != std::string::npos;
+  const std::size_t begin = has_scheme ? scheme_end + 3 : 0;
+  // A password that was not encoded as it should be may hold any of "/?#@".
+  const std::size_t end = out.rfind('@');
+  if (end == std::string::npos || end <= begin) return out;
+  const std::size_t colon = out.find(':', begin);
+  const bool has_password = colon < end - 1;  // unix:@NAME has none
+  if (has_scheme || has_password) out.replace(begin, end - begin, "***");
+  return out;
+}
+
+std::string in_quotes(std::string_view written, std::size_t longest) {
+  const std::string text = without_secrets(written);
+  std::size_t shown = std::min(text.size(), longest);
+  while (shown < text.size() && shown > 0 && is_utf8_tail(text[shown])) --shown;
+  std::string out = "\"";
+  append_without_controls(std::string_view(text).substr(0, shown), out);
   if (shown < text.size()) out += "…";
   return out + '"';
 }

@@ -41,8 +41,14 @@ std::string format_limit(const Limit& value);
 std::string format_size(std::uint64_t bytes);
 std::string format_share(double value);
 
-// The text in double quotes, as a message shows it: controls escaped, long ones cut.
-std::string in_quotes(std::string_view text);
+// Appends the text with its control characters escaped, so that a line stays one.
+void append_without_controls(std::string_view text, std::string& out);
+// Without what somebody wrote where it does not belong: the user and password of a URL, a key in
+// PEM.
+std::string without_secrets(std::string_view text);
+// The text in double quotes, as a message shows it: no secrets, controls escaped, long ones cut.
+inline constexpr std::size_t kLongestQuote = 80;
+std::string in_quotes(std::string_view text, std::size_t longest = kLongestQuote);
 // "a, b or c"
 std::string alternatives(std::span<const std::string_view> words);
 

@@ -28,6 +28,9 @@ MonotonicTime wheel_start(MonotonicTime now) {
   return std::chrono::floor<std::chrono::milliseconds>(now);
 }
 
+// By so much a deadline may be late before somebody asks what has come in the meantime.
+constexpr Duration kLate = std::chrono::milliseconds(10);
+
 template <typename Handle>
 uv_handle_t* as_handle(Handle& handle) {
   return reinterpret_cast<uv_handle_t*>(&handle);
@@ -61,6 +64,7 @@ struct Loop::Impl {
   Loop& loop;
   TimerWheel wheel;
   MonotonicTime armed_for = kForever;  // what `timer` is set to
+  bool events_first = false;           // the deadlines that are due wait for a turn's events
   std::vector<std::unique_ptr<DeferredDeletable>> deferred;
   std::vector<std::unique_ptr<DeferredDeletable>> deleting;  // kept for its capacity
   std::vector<std::unique_ptr<Task>> running;                // kept for its capacity
@@ -135,10 +139,17 @@ void Loop::Impl::schedule_wakeup() {
   uv_timer_start(&timer, on_timer, static_cast<std::uint64_t>(due > now ? due - now : 0), 0);
 }
 
+// The process may have stood still, or a turn took long: what the deadlines were for may be there
+// by now, and events are looked at after timers. So they get one turn.
 void Loop::Impl::on_timer(uv_timer_t* handle) {
   Impl& self = of(handle);
-  self.armed_for = kForever;
   self.loop.refresh_time();
+  if (self.loop.now() > self.armed_for + kLate && !std::exchange(self.events_first, true)) {
+    uv_timer_start(handle, on_timer, 1, 0);  // 0 would come before the events
+    return;
+  }
+  self.events_first = false;
+  self.armed_for = kForever;
   self.wheel.advance(self.loop.now());
   self.loop.refresh_time();  // a turn's timers come after libuv has read its clock
 }

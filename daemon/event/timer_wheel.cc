@@ -53,15 +53,18 @@ void TimerWheel::file(Deadline& deadline) {
   slots_[index][slot].push_back(deadline);
   occupied_[index] |= std::uint64_t{1} << slot;
   deadline.filed_for_ = std::min(deadline.expiry_, time_of(tick));
+  next_wakeup_.reset();
 }
 
 void TimerWheel::file_overdue(Deadline& deadline) {
   overdue_.push_back(deadline);
   deadline.filed_for_ = deadline.expiry_;
+  next_wakeup_.reset();
 }
 
 void TimerWheel::advance(MonotonicTime now) {
   now_ = std::max(now, now_);
+  next_wakeup_.reset();
   Slot overdue;
   overdue.splice_back(overdue_);
   fire(overdue, now_);
@@ -123,10 +126,15 @@ std::int64_t TimerWheel::next_tick() const {
   return next;
 }
 
-MonotonicTime TimerWheel::next_wakeup() const {
+MonotonicTime TimerWheel::find_wakeup() const {
   if (!overdue_.empty()) return now_;
   const std::int64_t tick = next_tick();
   return tick == kNoTick ? kForever : time_of(tick);
+}
+
+MonotonicTime TimerWheel::next_wakeup() const {
+  if (!next_wakeup_) next_wakeup_ = find_wakeup();
+  return *next_wakeup_;
 }
 
 }  // namespace penstock

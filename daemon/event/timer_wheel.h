@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/delegate.h"
 #include "base/intrusive_list.h"
@@ -61,7 +62,7 @@ class TimerWheel {
   void advance(MonotonicTime now);
 
   // When advance() should be called next: never later than the first expiry's tick, perhaps earlier
-  // (a slot to file again). kForever when nothing is filed.
+  // (a slot to file again). kForever when nothing is filed. Free when nothing was filed since.
   MonotonicTime next_wakeup() const;
 
  private:
@@ -75,14 +76,16 @@ class TimerWheel {
   void fire(Slot& due, MonotonicTime until);
   void take_slot(int level, std::int64_t position, Slot& into);
   std::int64_t next_tick() const;
+  MonotonicTime find_wakeup() const;
   MonotonicTime time_of(std::int64_t tick) const { return start_ + tick * kTick; }
 
   std::array<std::array<Slot, kSlots>, kLevels> slots_;
   std::array<std::uint64_t, kLevels> occupied_{};  // a bit per slot; may be set for an emptied one
   Slot overdue_;                                   // armed for what was the past already
   const MonotonicTime start_;
-  MonotonicTime now_;              // of the last advance()
-  std::int64_t current_tick_ = 0;  // since start_; all before it have fired
+  MonotonicTime now_;                                   // of the last advance()
+  std::int64_t current_tick_ = 0;                       // since start_; all before it have fired
+  mutable std::optional<MonotonicTime> next_wakeup_{};  // while nothing was filed or taken since
 };
 
 }  // namespace penstock

@@ -18,7 +18,7 @@ void free_block(uv_handle_t* handle) {
 }  // namespace
 
 struct Watcher::Block {
-  Block(Loop& the_loop, int fd, Callback callback);
+  Block(Loop& the_loop, int fd, const Callback& callback);
 
   static void on_poll(uv_poll_t* handle, int status, int events);
   static void end_if_taken(uv_handle_t* handle, void*);
@@ -30,7 +30,7 @@ struct Watcher::Block {
 
   uv_poll_t poll{};
   Loop& loop;
-  const Callback on_ready;
+  const Callback& on_ready;  // the Watcher's: it ends us before itself, unless we were taken
   bool readable = false;
   bool writable = false;
   bool patient = false;
@@ -42,7 +42,7 @@ WatchGate::~WatchGate() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-Watcher::Block::Block(Loop& the_loop, int fd, Callback callback)
+Watcher::Block::Block(Loop& the_loop, int fd, const Callback& callback)
     : loop(the_loop), on_ready(callback) {
   check_uv(uv_poll_init(loop.uv(), &poll, fd), "uv_poll_init");
   poll.data = this;
@@ -104,7 +104,7 @@ void Watcher::Block::on_poll(uv_poll_t* handle, int status, int events) {
 }
 
 Watcher::Watcher(Loop& loop, int fd, Callback on_ready)
-    : on_ready_(on_ready), block_(new Block(loop, fd, on_ready)) {}
+    : on_ready_(on_ready), block_(new Block(loop, fd, on_ready_)) {}
 
 // uv_close takes the descriptor out of the poll set by its number, at once.
 Watcher::~Watcher() {

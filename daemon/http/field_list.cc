@@ -1,21 +1,44 @@
 #include "http/field_list.h"
 
+#include <cstring>
+
 #include "http/chars.h"
 
 namespace penstock {
 
 namespace {
 
-// `lower` is in lower case and as long as `name`.
-bool is_name(std::string_view name, std::string_view lower) {
-  for (std::size_t i = 0; i < lower.size(); ++i) {
-    if (chars::lower(name[i]) != lower[i]) return false;
+template <typename Piece>
+Piece load(std::string_view text, std::size_t at) {
+  Piece piece;
+  std::memcpy(&piece, text.data() + at, sizeof(piece));
+  return piece;
+}
+
+// The last piece may overlap the one before. Of all bytes but control characters only a letter in
+// upper case becomes one of a word by having this bit set.
+template <typename Piece>
+bool is_word_by_pieces(std::string_view text, std::string_view word) {
+  constexpr Piece kLowerCase = static_cast<Piece>(0x2020202020202020);
+  const auto same = [&](std::size_t at) {
+    return (load<Piece>(text, at) | kLowerCase) == load<Piece>(word, at);
+  };
+  const std::size_t last = text.size() - sizeof(Piece);
+  for (std::size_t at = 0; at < last; at += sizeof(Piece)) {
+    if (!same(at)) return false;
   }
-  return true;
+  return same(last);
+}
+
+// Both are equally long.
+bool is_word_of_that_size(std::string_view text, std::string_view word) {
+  if (text.size() >= 8) return is_word_by_pieces<std::uint64_t>(text, word);
+  if (text.size() >= 4) return is_word_by_pieces<std::uint32_t>(text, word);
+  return is_word_by_pieces<std::uint8_t>(text, word);
 }
 
 FieldId pick(std::string_view name, std::string_view lower, FieldId id) {
-  return is_name(name, lower) ? id : FieldId::kOther;
+  return is_word_of_that_size(name, lower) ? id : FieldId::kOther;
 }
 
 }  // namespace
@@ -77,10 +100,10 @@ FieldId identify_field(std::string_view name) {
 }
 
 void FieldList::add(std::string_view name, std::string_view value) {
-  fields_.push_back({name, chars::trim(value), identify_field(name)});
+  add({name, chars::trim(value), identify_field(name)});
 }
 
-const Field* FieldList::find(FieldId id) const {
+const Field* FieldList::first(FieldId id) const {
   for (const Field& field : fields_) {
     if (field.id == id) return &field;
   }
@@ -95,11 +118,13 @@ const Field* FieldList::find(std::string_view name) const {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (chars::lower(a[i]) != chars::lower(b[i])) return false;
-  }
-  return true;
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return x == y || chars::lower(x) == chars::lower(y);
+         });
+}
+
+bool is_word(std::string_view text, std::string_view word) {
+  return text.size() == word.size() && is_word_of_that_size(text, word);
 }
 
 bool list_contains(std::string_view list, std::string_view token) {

@@ -42,6 +42,7 @@ void read_parameter(std::string_view text, KeepAlive& found) {
 
 KeepAlive read_keep_alive(const FieldList& fields) {
   KeepAlive found;
+  if (!fields.contains(FieldId::kKeepAlive)) return found;
   for (const Field& field : fields) {
     if (field.id != FieldId::kKeepAlive) continue;
     std::string_view rest = field.value;

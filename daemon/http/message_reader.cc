@@ -53,7 +53,16 @@ void MessageReader::take_head(std::string_view in, MessageHead& head) const {
 }
 
 std::string_view MessageReader::start_line(const MessageHead& head) const {
-  return std::string_view(head.arena).substr(0, scanner_.first_line());
+  return std::string_view(head.arena).substr(0, scanner_.line_ends().front());
+}
+
+std::string_view MessageReader::start_line_with_end(const MessageHead& head) const {
+  return std::string_view(head.arena).substr(0, scanner_.line_ends().front() + 2);
+}
+
+Violation MessageReader::split_head(MessageHead& head) const {
+  const std::span<const std::uint32_t> ends = scanner_.line_ends();
+  return split_fields(head.arena, ends.front() + 2, ends.subspan(1), head.fields);
 }
 
 ParseStep MessageReader::end_head(const MessageHead& head) {
@@ -146,8 +155,10 @@ ParseStep MessageReader::read_trailers(std::string_view in, MessageHead& head) {
   constexpr std::size_t kNoTrailers = 2;
   if (section.size() > kNoTrailers) {
     copy_section(section, scanner_.folded(), head.trailer_arena);
-    const Violation found = parse_trailer_section(head.trailer_arena, head.trailers);
-    if (found != Violation::kNone) return refuse(found);
+    if (split_fields(head.trailer_arena, 0, scanner_.line_ends(), head.trailers) !=
+        Violation::kNone) {
+      return refuse(Violation::kTrailer);
+    }
   }
   return end_message(section.size());
 }

@@ -32,6 +32,8 @@ class MessageReader {
   // Copies the whole head into its arena.
   void take_head(std::string_view in, MessageHead& head) const;
   std::string_view start_line(const MessageHead& head) const;
+  std::string_view start_line_with_end(const MessageHead& head) const;  // CRLF
+  Violation split_head(MessageHead& head) const;
   // kHead to kBody.
   ParseStep end_head(const MessageHead& head);
   // Everything after the head.

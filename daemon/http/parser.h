@@ -1,6 +1,5 @@
 // Bytes to messages, strictly: what cannot be framed with certainty is a fault (RFC 9112, and
-// design decisions in ARCHITECTURE.md). llhttp parses; the rules that its version lets through are
-// checked here before and after it.
+// design decisions in ARCHITECTURE.md).
 //
 // Pull, not push: next() looks at the bytes and says what comes first in them, so that the owner
 // acts on a head before any byte behind it is looked at. A head is only parsed once it is whole:
@@ -68,7 +67,8 @@ class RequestParser {
   // True between messages: nothing of a next one was seen (an empty line does not count).
   bool idle() const;
   const ParseFault& fault() const;
-  void reset();
+  // `empty_line_seen`: one came already, so none is forgiven before the next message.
+  void reset(bool empty_line_seen = false);
 
  private:
   struct Impl;

@@ -18,8 +18,7 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
 
 // What Connection mostly says: nothing about other fields.
 bool names_no_field(std::string_view connection) {
-  return equals_ignoring_case(connection, "keep-alive") ||
-         equals_ignoring_case(connection, "close");
+  return is_word(connection, "keep-alive") || is_word(connection, "close");
 }
 
 // End-to-end fields that a sender could only name by mistake, or to make the next hop see another
@@ -33,13 +32,13 @@ bool is_kept_from_connection(std::string_view name) {
 }  // namespace
 
 Nominations::Nominations(const FieldList& fields) : fields_(fields) {
+  if (!fields.contains(FieldId::kConnection)) return;
   for (const Field& field : fields) {
     if (field.id == FieldId::kConnection && !names_no_field(field.value)) any_ = true;
   }
 }
 
-bool Nominations::remove(const Field& field) const {
-  if (!any_) return false;
+bool Nominations::names(const Field& field) const {
   for (const Field& other : fields_) {
     if (other.id == FieldId::kConnection && list_contains(other.value, field.name)) {
       return !is_kept_from_connection(field.name);

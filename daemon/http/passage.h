@@ -13,9 +13,11 @@ class Nominations {
  public:
   explicit Nominations(const FieldList& fields);
   // True when Connection names the field and may take it away.
-  bool remove(const Field& field) const;
+  bool remove(const Field& field) const { return any_ && names(field); }
 
  private:
+  bool names(const Field& field) const;
+
   const FieldList& fields_;
   bool any_ = false;
 };

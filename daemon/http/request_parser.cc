@@ -20,9 +20,9 @@ Violation other_protocol(char first) {
 struct RequestParser::Impl : MessageReader {
   Impl() : MessageReader(Side::kRequest) {}
 
-  void restart(const ParseLimits& limits) {
+  void restart(const ParseLimits& limits, bool empty_line_seen) {
     start(limits);
-    empty_line_seen_ = false;
+    empty_line_seen_ = empty_line_seen;
   }
 
   ParseStep next(std::string_view in, RequestHead& head) {
@@ -65,11 +65,9 @@ struct RequestParser::Impl : MessageReader {
   Violation understand(RequestHead& head) {
     Violation found = parse_request_line(start_line(head), head);
     if (found != Violation::kNone) return found;
-    found = parse_head_section(Side::kRequest, head.arena, head.fields);
-    // In HTTP/1.0 there is no transfer coding that one could fail to know.
-    if (found == Violation::kCoding && head.version == HttpVersion::k10) {
-      return Violation::kCodingIn10;
-    }
+    found = check_request_line(start_line_with_end(head));
+    if (found != Violation::kNone) return found;
+    found = split_head(head);
     if (found != Violation::kNone) return found;
     return judge_request(head, limits_.max_fields, host_);
   }
@@ -79,7 +77,7 @@ struct RequestParser::Impl : MessageReader {
 };
 
 RequestParser::RequestParser(const ParseLimits& limits) : impl_(std::make_unique<Impl>()) {
-  impl_->restart(limits);
+  impl_->restart(limits, false);
 }
 
 RequestParser::~RequestParser() = default;
@@ -92,6 +90,8 @@ bool RequestParser::idle() const { return impl_->between_messages(); }
 
 const ParseFault& RequestParser::fault() const { return impl_->fault(); }
 
-void RequestParser::reset() { impl_->restart(impl_->limits()); }
+void RequestParser::reset(bool empty_line_seen) {
+  impl_->restart(impl_->limits(), empty_line_seen);
+}
 
 }  // namespace penstock

@@ -27,11 +27,15 @@ struct ResponseParser::Impl : MessageReader {
 
  private:
   ParseStep read_head(std::string_view in, ResponseHead& head) {
-    // An answer that is no HTTP may never have an empty line to wait for.
-    if (scanner_.scanned() < kHttp1.size() && !in.starts_with(kHttp1.substr(0, in.size()))) {
+    // An answer that is no HTTP may never have an empty line to wait for. Past the bound no byte
+    // counts, however many came at once.
+    const std::string_view bounded = in.substr(0, head_bytes_left_);
+    if (scanner_.scanned() < kHttp1.size() &&
+        !bounded.starts_with(kHttp1.substr(0, bounded.size()))) {
       return refuse(Violation::kNotHttp);
     }
-    if (ParseEvent event = scan_head(in); event != ParseEvent::kHead) return {event};
+    if (ParseEvent event = scan_head(in); event != ParseEvent::kHead)
+      return overflown_by_interim(event) ? refuse(Violation::kInterimTooLarge) : ParseStep{event};
     head.clear();
     take_head(in, head);
     head_bytes_left_ -= head.head_bytes;
@@ -39,10 +43,16 @@ struct ResponseParser::Impl : MessageReader {
     return found == Violation::kNone ? end_head(head) : refuse(found);
   }
 
+  // Whether it was not the final head that was too large: 1xx took the better part of the bound.
+  bool overflown_by_interim(ParseEvent event) const {
+    const bool too_large = event == ParseEvent::kFault && fault().kind == FaultKind::kHeadTooLarge;
+    return too_large && head_bytes_left_ < limits_.max_head_bytes / 2;
+  }
+
   Violation understand(ResponseHead& head) {
     Violation found = parse_status_line(start_line(head), head);
     if (found != Violation::kNone) return found;
-    found = parse_head_section(Side::kResponse, head.arena, head.fields);
+    found = split_head(head);
     if (found != Violation::kNone) return found;
     return judge_response(head, limits_.max_fields, request_method_);
   }

@@ -8,8 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <vector>
 
+#include "http/chars.h"
 #include "http/violation.h"
 
 namespace penstock {
@@ -29,23 +32,32 @@ class SectionScanner {
   // `in` starts at the first byte of the section, every time.
   Progress scan(std::string_view in);
 
-  std::size_t scanned() const { return offset_; }         // once complete: the section's bytes
-  std::size_t first_line() const { return first_line_; }  // without its CRLF
+  std::size_t scanned() const { return offset_; }  // once complete: the section's bytes
+  // Where each line ends, without its CRLF; a folded one ends with its last part.
+  std::span<const std::uint32_t> line_ends() const { return {line_ends_.data(), line_count_}; }
   bool folded() const { return folded_; }
   Violation violation() const { return violation_; }
 
  private:
-  // The line [line_start_, line_end) is whole; false when the section is refused for it.
-  bool take_line(std::string_view in, std::size_t line_end);
+  // A line that begins with this character ends here; false when the section is refused for it.
+  bool take_line(char first, std::size_t line_end) {
+    if (chars::is_blank(first)) return take_fold(line_end);
+    if (line_count_ == line_room_ && !make_room_for_line()) return false;
+    line_ends_[line_count_++] = static_cast<std::uint32_t>(line_end);
+    return true;
+  }
+  bool make_room_for_line();
+  bool take_fold(std::size_t line_end);
   Progress refuse(Violation violation);
   Violation too_large() const;
 
   Rules rules_;
   std::size_t offset_ = 0;
   std::size_t line_start_ = 0;
-  std::size_t first_line_ = 0;
-  std::size_t lines_ = 0;  // whole ones
-  std::size_t fields_ = 0;
+  std::size_t most_lines_ = 0;
+  std::vector<std::uint32_t> line_ends_;  // grows, and stays, with the most lines that came
+  std::size_t line_room_ = 0;             // how many of them may be used before the next look
+  std::size_t line_count_ = 0;
   bool folded_ = false;
   Violation violation_ = Violation::kNone;
 };

@@ -29,7 +29,7 @@ struct Facts {
 
 void note_connection(std::string_view value, Facts& facts) {
   // Almost always one of the two words alone.
-  if (equals_ignoring_case(value, "keep-alive")) {
+  if (is_word(value, "keep-alive")) {
     facts.keep_alive = true;
     ++facts.options_bound;
     return;
@@ -42,7 +42,7 @@ void note_connection(std::string_view value, Facts& facts) {
 bool authenticates_connection(std::string_view value) {
   bool found = false;
   for_each_element(value, [&](std::string_view element) {
-    const std::string_view scheme = element.substr(0, element.find(' '));
+    const std::string_view scheme = element.substr(0, element.find_first_of(" \t"));
     found =
         found || equals_ignoring_case(scheme, "ntlm") || equals_ignoring_case(scheme, "negotiate");
   });

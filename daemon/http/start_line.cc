@@ -40,15 +40,13 @@ Method identify_method(std::string_view name) {
 
 Violation parse_request_line(std::string_view line, RequestHead& head) {
   const std::size_t first = line.find(' ');
-  const std::size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || last == first) return Violation::kRequestLine;
-  const std::string_view version = line.substr(last + 1);
+  if (first == std::string_view::npos) return Violation::kRequestLine;
+  const std::size_t second = line.find(' ', first + 1);
+  if (second == std::string_view::npos) return Violation::kRequestLine;
+  const std::string_view version = line.substr(second + 1);  // no version has a space
   head.method_name = line.substr(0, first);
-  head.target = line.substr(first + 1, last - first - 1);
-  if (!chars::is_token(head.method_name) || head.target.empty() ||
-      head.target.find(' ') != std::string_view::npos) {
-    return Violation::kRequestLine;
-  }
+  head.target = line.substr(first + 1, second - first - 1);
+  if (!chars::is_token(head.method_name) || head.target.empty()) return Violation::kRequestLine;
   if (!parse_version(version, head.version)) {
     return is_other_version(version) ? Violation::kVersionUnsupported : Violation::kRequestLine;
   }

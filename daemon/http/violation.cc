@@ -36,6 +36,11 @@ constexpr Row kRows[] = {
     {Violation::kStartLineTooLarge, 431, kHeadSize,
      "the start line alone is over the head's bound"},
     {Violation::kHeadTooLarge, 431, kHeadSize, "the head is over its bound"},
+    {Violation::kFieldTooLarge, 431, ErrorCode::kHttpResponseHeaderSize,
+     "the head is over its bound, of which one field takes more than half"},
+    // RFC 9110 section 15.2: any number of them may come.
+    {Violation::kInterimTooLarge, 431, kProtocol,
+     "interim responses (1xx) without end: they and the head are over the head's bound"},
     {Violation::kTooManyFields, 431, kHeadSize, "too many fields in the head"},
     {Violation::kTooManyOptions, 431, kHeadSize, "too many options in Connection"},
     {Violation::kTrailersTooLarge, 431, kTrailerSize, "the trailers are over their bound"},
@@ -86,7 +91,8 @@ constexpr bool in_order() {
 static_assert(in_order());
 
 FaultKind kind_of(Violation violation) {
-  if (violation == Violation::kStartLineTooLarge || violation == Violation::kHeadTooLarge) {
+  if (violation == Violation::kStartLineTooLarge || violation == Violation::kHeadTooLarge ||
+      violation == Violation::kFieldTooLarge || violation == Violation::kInterimTooLarge) {
     return FaultKind::kHeadTooLarge;
   }
   if (violation == Violation::kTooManyFields || violation == Violation::kTooManyOptions) {

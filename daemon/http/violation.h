@@ -24,6 +24,8 @@ enum class Violation : std::uint8_t {
   // bounds
   kStartLineTooLarge,
   kHeadTooLarge,
+  kFieldTooLarge,
+  kInterimTooLarge,
   kTooManyFields,
   kTooManyOptions,
   kTrailersTooLarge,

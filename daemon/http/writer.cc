@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <utility>
 
 #include "http/chars.h"
 #include "http/passage.h"
@@ -83,6 +84,7 @@ void write_via(HttpVersion received, std::string_view pseudonym, Pen& pen) {
 }
 
 bool asks_for_trailers(const FieldList& fields) {
+  if (!fields.contains(FieldId::kTe)) return false;
   for (const Field& field : fields) {
     if (field.id == FieldId::kTe && list_contains(field.value, "trailers")) return true;
   }
@@ -121,21 +123,55 @@ void write_response_connection(const ResponseRewrite& rewrite, Pen& pen) {
   }
 }
 
+// The fields of a message on their way through. Lines that pass as they came are gathered while
+// each begins where the one before ended, so that most heads leave in two or three copies.
+class PassingFields {
+ public:
+  explicit PassingFields(Pen& pen) : pen_(pen) {}
+  PassingFields(const PassingFields&) = delete;
+  PassingFields& operator=(const PassingFields&) = delete;
+  ~PassingFields() { write_gathered(); }
+
+  void pass(const Field& field) {
+    if (!field.as_written) {
+      pen().field(field.name, field.value);
+      return;
+    }
+    const std::string_view line = field.line();
+    if (line.data() != gathered_.data() + gathered_.size()) write_gathered();
+    gathered_ = gathered_.empty()
+                    ? line
+                    : std::string_view(gathered_.data(), gathered_.size() + line.size());
+  }
+  // For what goes in a field's place.
+  Pen& pen() {
+    write_gathered();
+    return pen_;
+  }
+
+ private:
+  void write_gathered() { pen_ << std::exchange(gathered_, {}); }
+
+  Pen& pen_;
+  std::string_view gathered_;
+};
+
 template <bool passes(FieldId, bool), typename WriteField>
-void write_passing_fields(const FieldList& fields, bool chunked, WriteField&& write) {
+void write_passing_fields(const FieldList& fields, bool chunked, Pen& pen, WriteField&& write) {
   const Nominations nominations(fields);
+  PassingFields passing(pen);
   for (const Field& field : fields) {
-    if (passes(field.id, chunked) && !nominations.remove(field)) write(field);
+    if (passes(field.id, chunked) && !nominations.remove(field)) write(field, passing);
   }
 }
 
-void write_request_field(const Field& field, const RequestRewrite& rewrite, Pen& pen) {
+void write_request_field(const Field& field, const RequestRewrite& rewrite, PassingFields& to) {
   if (field.id == FieldId::kMaxForwards && rewrite.max_forwards) {
-    pen << field.name << ": " << *rewrite.max_forwards << kEnd;
+    to.pen() << field.name << ": " << *rewrite.max_forwards << kEnd;
   } else if (field.id == FieldId::kGrpcTimeout && !rewrite.grpc_timeout.empty()) {
-    pen.field(field.name, rewrite.grpc_timeout);
+    to.pen().field(field.name, rewrite.grpc_timeout);
   } else if (rewrite.left_out.empty() || !equals_ignoring_case(field.name, rewrite.left_out)) {
-    pen.field(field.name, field.value);
+    to.pass(field);
   }
 }
 
@@ -148,18 +184,18 @@ void write_without_secure(const Field& cookie, Pen& pen) {
     const bool secure = !first && equals_ignoring_case(chars::trim(part), "secure");
     if (secure) continue;
     if (!first) pen << ';';
-    pen << part;
+    pen << part.substr(0, part.find_last_not_of(" \t") + 1);  // it may be the last one now
   }
   pen << kEnd;
 }
 
-void write_response_field(const Field& field, const ResponseRewrite& rewrite, Pen& pen) {
+void write_response_field(const Field& field, const ResponseRewrite& rewrite, PassingFields& to) {
   if (field.id == FieldId::kLocation && !rewrite.location.empty()) {
-    pen.field(field.name, rewrite.location);
+    to.pen().field(field.name, rewrite.location);
   } else if (field.id == FieldId::kSetCookie && rewrite.strip_secure) {
-    write_without_secure(field, pen);
+    write_without_secure(field, to.pen());
   } else {
-    pen.field(field.name, field.value);
+    to.pass(field);
   }
 }
 
@@ -191,7 +227,8 @@ void write_request_head(const RequestHead& head, const RequestRewrite& rewrite, 
   pen << rewrite.path_and_query << ' ' << kVersion << kEnd;
   pen.field("Host", rewrite.host);
   write_passing_fields<passes_in_request>(
-      head.fields, chunked, [&](const Field& field) { write_request_field(field, rewrite, pen); });
+      head.fields, chunked, pen,
+      [&](const Field& field, PassingFields& to) { write_request_field(field, rewrite, to); });
   write_framing(rewrite.framing, pen);
   if (rewrite.expect_continue) pen << "Expect: 100-continue\r\n";
   write_request_connection(asks_for_trailers(head.fields), rewrite, pen);
@@ -205,7 +242,8 @@ void write_response_head(const ResponseHead& head, const ResponseRewrite& rewrit
   Pen pen(out, response_head_bound(head, rewrite));
   pen << kVersion << ' ' << std::uint64_t{head.status} << ' ' << head.reason << kEnd;
   write_passing_fields<passes_in_response>(
-      head.fields, chunked, [&](const Field& field) { write_response_field(field, rewrite, pen); });
+      head.fields, chunked, pen,
+      [&](const Field& field, PassingFields& to) { write_response_field(field, rewrite, to); });
   write_framing(rewrite.framing, pen);
   if (rewrite.keep_length_field) write_kept_length(head.fields, pen);
   if (!rewrite.server_timing.empty()) pen.field("Server-Timing", rewrite.server_timing);

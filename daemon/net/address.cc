@@ -23,7 +23,7 @@ const T& as(const sockaddr* address) {
   return *reinterpret_cast<const T*>(address);
 }
 
-std::string_view unix_path(const SocketAddress& address) {
+std::string_view path_of(const SocketAddress& address) {
   const std::string_view path(as<sockaddr_un>(address.data()).sun_path,
                               address.length() - kPathOffset);
   return path.substr(0, path.find('\0'));
@@ -131,6 +131,10 @@ std::string SocketAddress::ip() const {
   return ::inet_ntop(family(), bytes, text.data(), text.size());
 }
 
+std::string SocketAddress::unix_path() const {
+  return family() == AF_UNIX ? std::string(path_of(*this)) : "";
+}
+
 std::string SocketAddress::to_string() const {
   switch (family()) {
     case AF_INET:
@@ -138,7 +142,7 @@ std::string SocketAddress::to_string() const {
     case AF_INET6:
       return "[" + ip() + "]:" + std::to_string(port());
     case AF_UNIX:
-      return "unix:" + std::string(unix_path(*this));
+      return "unix:" + unix_path();
     default:
       return "";
   }
@@ -157,7 +161,7 @@ bool SocketAddress::is_local() const {
 
 bool SocketAddress::operator==(const SocketAddress& other) const {
   if (family() != other.family() || port() != other.port()) return false;
-  if (family() == AF_UNIX) return unix_path(*this) == unix_path(other);
+  if (family() == AF_UNIX) return path_of(*this) == path_of(other);
   if (!is_ip(*this)) return true;
   if (family() == AF_INET6 &&
       as<sockaddr_in6>(data()).sin6_scope_id != as<sockaddr_in6>(other.data()).sin6_scope_id) {

@@ -27,6 +27,7 @@ class SocketAddress {
   socklen_t length() const { return length_; }
 
   std::string ip() const;         // "127.0.0.1", "::1"; "" for unix
+  std::string unix_path() const;  // "" for IP
   std::string to_string() const;  // "127.0.0.1:80", "[::1]:80", "unix:/path"
   // Of this machine: 127.0.0.0/8, ::1 (IPv4-mapped too) or a unix socket.
   bool is_local() const;

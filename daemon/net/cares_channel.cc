@@ -2,18 +2,23 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 #include "event/loop.h"
 #include "event/watcher.h"
+#include "net/shortage.h"
 
 namespace penstock {
 
 namespace {
 
 constexpr int kClassIn = 1;  // RFC 1035 section 3.2.4
+constexpr int kMostPacketsPerCall = 16;
 
 int to_milliseconds(Duration timeout) {
   constexpr auto kMax = static_cast<std::int64_t>(std::numeric_limits<int>::max());
@@ -21,7 +26,46 @@ int to_milliseconds(Duration timeout) {
   return static_cast<int>(std::clamp<std::int64_t>(count, 1, kMax));
 }
 
+// c-ares' own calls, which it makes no more once open_socket() is ours.
+
+int close_socket(ares_socket_t fd, void*) { return ::close(fd); }
+
+int connect_socket(ares_socket_t fd, const sockaddr* address, ares_socklen_t size, void*) {
+  return ::connect(fd, address, size);
+}
+
+// A response says that it is one (QR, RFC 1035 section 4.1.1), which c-ares does not look at.
+bool is_response(const void* packet, ares_ssize_t size) {
+  return size > 2 && (static_cast<const unsigned char*>(packet)[2] & 0x80) != 0;
+}
+
+// By UDP, where there is a `from`, only responses; what comes by TCP is no packet. An end or an
+// error is c-ares' to judge. The socket is looked at again after a few of what is none.
+ares_ssize_t receive(ares_socket_t fd, void* to, std::size_t size, int flags, sockaddr* from,
+                     ares_socklen_t* from_size, void*) {
+  for (int i = 0; i < kMostPacketsPerCall; ++i) {
+    const ares_ssize_t got = ::recvfrom(fd, to, size, flags, from, from_size);
+    if (got <= 0 || from == nullptr || is_response(to, got)) return got;
+  }
+  errno = EAGAIN;
+  return -1;
+}
+
+ares_ssize_t send_pieces(ares_socket_t fd, const iovec* pieces, int count, void*) {
+  return ::writev(fd, pieces, count);
+}
+
 }  // namespace
+
+// c-ares does not tell why it has no socket.
+const ares_socket_functions CaresChannel::kSocketFunctions{open_socket, close_socket,
+                                                           connect_socket, receive, send_pieces};
+
+ares_socket_t CaresChannel::open_socket(int family, int type, int protocol, void* self) {
+  const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  static_cast<CaresChannel*>(self)->shortage_ = fd < 0 && is_shortage(errno) ? errno : 0;
+  return fd;
+}
 
 class CaresChannel::Socket {
  public:
@@ -68,6 +112,7 @@ Result<std::unique_ptr<CaresChannel>> CaresChannel::create(Loop& loop, ares_addr
   if (status == ARES_SUCCESS) {
     server.next = nullptr;
     status = ares_set_servers_ports(channel->channel_, &server);
+    ares_set_socket_functions(channel->channel_, &kSocketFunctions, channel.get());
   }
   if (status == ARES_SUCCESS) return channel;
   return Unexpected{
@@ -81,6 +126,7 @@ CaresChannel::~CaresChannel() {
 }
 
 void CaresChannel::ask(const std::string& name, int type, ares_callback on_answer, void* context) {
+  shortage_ = 0;
   ares_query(channel_, name.c_str(), kClassIn, type, on_answer, context);
   schedule_timeout();
 }
@@ -104,6 +150,7 @@ void CaresChannel::watch(ares_socket_t fd, bool readable, bool writable) {
 }
 
 void CaresChannel::process(ares_socket_t readable, ares_socket_t writable) {
+  shortage_ = 0;
   ares_process_fd(channel_, readable, writable);
   schedule_timeout();
   on_progress_();  // this destroys the channel, perhaps

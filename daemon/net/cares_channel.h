@@ -33,11 +33,16 @@ class CaresChannel {
 
   // `type`: of the records (RFC 1035 section 3.2.2). An answer that was cut is asked for by TCP.
   void ask(const std::string& name, int type, ares_callback on_answer, void* context);
+  // Inside the callback of a question that failed: why no socket was to be had, where that passes
+  // (is_shortage()); else 0.
+  int shortage() const { return shortage_; }
 
  private:
   class Socket;
 
   CaresChannel(Loop& loop, Delegate<void()> on_progress);
+  static const ares_socket_functions kSocketFunctions;
+  static ares_socket_t open_socket(int family, int type, int protocol, void* self);
   static void on_socket_state(void* self, ares_socket_t fd, int readable, int writable);
   void watch(ares_socket_t fd, bool readable, bool writable);
   void process(ares_socket_t readable, ares_socket_t writable);
@@ -47,6 +52,7 @@ class CaresChannel {
   Loop& loop_;  // borrowed: outlives what is watched on it
   const Delegate<void()> on_progress_;
   ares_channel channel_ = nullptr;
+  int shortage_ = 0;
   std::vector<std::unique_ptr<Socket>> sockets_;
   Deadline timeout_;
 };

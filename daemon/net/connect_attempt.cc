@@ -10,16 +10,14 @@
 #include <system_error>
 #include <utility>
 
+#include "net/shortage.h"
+
 namespace penstock {
 
 namespace {
 
 // A peer is gone when it has left so many probes in a row unanswered.
 constexpr int kKeepaliveProbes = 3;
-
-bool is_shortage(int sys) {
-  return sys == EMFILE || sys == ENFILE || sys == ENOBUFS || sys == ENOMEM;
-}
 
 ErrorCode connect_code(int sys) {
   switch (sys) {

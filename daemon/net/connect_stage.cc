@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "event/loop.h"
+#include "net/shortage.h"
 
 namespace penstock {
 
@@ -39,25 +40,29 @@ std::string names_of(const AddressList& addresses) {
 
 }  // namespace
 
-ConnectStage::ConnectStage(Loop& loop, const EgressPolicy& egress, const DialTarget& target,
-                           Events events)
-    : loop_(loop),
-      egress_(egress),
+ConnectStage::ConnectStage(const Outside& outside, const DialTarget& target, Events events)
+    : loop_(outside.loop),
+      egress_(outside.egress),
+      descriptors_(outside.descriptors),
       target_(target),
       events_(events),
-      deadline_(loop.timers(), Delegate<void()>::to<&ConnectStage::on_expired>(*this)),
-      delay_(loop.timers(), Delegate<void()>::to<&ConnectStage::on_delay_over>(*this)) {}
+      place_(Delegate<void()>::to<&ConnectStage::go_on>(*this)),
+      deadline_(loop_.timers(), Delegate<void()>::to<&ConnectStage::on_expired>(*this)),
+      delay_(loop_.timers(), Delegate<void()>::to<&ConnectStage::on_delay_over>(*this)) {}
 
-void ConnectStage::start(const AddressList& ordered, bool complete, std::optional<Duration> limit) {
-  limit_ = limit;
-  update(ordered, complete);
+void ConnectStage::start(const AddressList& ordered, bool complete, const DialLimits& limits) {
+  limits_ = limits;
+  complete_ = complete;
+  set_waiting(ordered);
+  if (!descriptors_.empty()) return wait_for_descriptor();
+  advance();
 }
 
 // The delay goes on where an attempt is under way: late addresses wait their turn.
 void ConnectStage::update(const AddressList& ordered, bool complete) {
   complete_ = complete;
   set_waiting(ordered);
-  if (delay_.armed()) return;
+  if (delay_.armed() || place_.is_linked()) return;
   advance();
 }
 
@@ -75,47 +80,88 @@ std::optional<int> ConnectStage::last_family() const {
   return tried_.back().family();
 }
 
-// Begins the next attempt; the stage has ended, or it waits for an attempt or for addresses.
+// Begins the next attempt; the stage has ended, or it waits for an attempt, for addresses or for a
+// descriptor.
 void ConnectStage::advance() {
   while (!waiting_.empty()) {
     const SocketAddress address = waiting_.front();
     waiting_.pop_front();
-    if (is_eligible(address) && attempt(address)) return;
+    switch (take_up(address)) {
+      case Outcome::kUnderWay:
+        return;
+      case Outcome::kShortage:
+        waiting_.push_front(address);
+        return wait_for_descriptor();
+      case Outcome::kFailed:
+        break;
+    }
   }
   if (under_way_.empty() && complete_) finish(Unexpected{failure()});
 }
 
-bool ConnectStage::is_eligible(const SocketAddress& address) {
-  if (address.family() == AF_UNIX) return true;
+ConnectStage::Outcome ConnectStage::take_up(const SocketAddress& address) {
   const auto& source = target_.source_address;
-  if (source && source->family() != address.family()) return false;
-  auto allowed = egress_.check(address);
-  if (!allowed && !refusal_) refusal_ = std::move(allowed).error();
-  return allowed.has_value();
+  const bool is_unix = address.family() == AF_UNIX;
+  if (!is_unix && source && source->family() != address.family()) return Outcome::kFailed;
+  auto allowed = egress_.check(address, target_.scope);
+  return allowed ? attempt(address) : refuse(std::move(allowed).error());
 }
 
-// False: it failed at once and the next one is due. True: the stage waits, or has ended.
-bool ConnectStage::attempt(const SocketAddress& address) {
-  if (tried_.empty() && limit_) deadline_.arm(loop_.now() + *limit_);
-  tried_.push_back(address);
+ConnectStage::Outcome ConnectStage::refuse(Error refusal) {
+  if (is_shortage(refusal.sys)) return Outcome::kShortage;
+  if (!refusal_) refusal_ = std::move(refusal);
+  return Outcome::kFailed;
+}
+
+ConnectStage::Outcome ConnectStage::attempt(const SocketAddress& address) {
   auto attempt = std::make_unique<ConnectAttempt>(
       loop_, address, ConnectAttempt::Completion::to<&ConnectStage::on_attempt_ended>(*this));
   auto connected = attempt->start(target_);
+  if (!connected && is_shortage(connected.error().sys)) return Outcome::kShortage;
+  if (tried_.empty() && limits_.connect) deadline_.arm(loop_.now() + *limits_.connect);
+  tried_.push_back(address);
   if (!connected && connected.error().source == ErrorSource::kInternal) {
     finish(Unexpected{std::move(connected).error()});
-    return true;
+    return Outcome::kUnderWay;
   }
   if (!connected) {
     attempt_failed(address, std::move(connected).error());
-    return false;
+    return Outcome::kFailed;
   }
   under_way_.push_back(std::move(attempt));
   if (*connected) {
     win(*under_way_.back());
   } else {
+    if (under_way_.size() > kMostAttempts) let_oldest_give_way();
     delay_.arm(loop_.now() + kAttemptDelay);
   }
-  return true;
+  return Outcome::kUnderWay;
+}
+
+// It has had a delay for itself and one for each that followed.
+void ConnectStage::let_oldest_give_way() {
+  const SocketAddress address = under_way_.front()->address();
+  under_way_.erase(under_way_.begin());
+  attempt_failed(address, {.code = ErrorCode::kConnectionTimeout,
+                           .phase = Phase::kConnect,
+                           .detail = "no answer from " + address.to_string() +
+                                     " before further addresses had to be tried"});
+}
+
+// All waits of a dial together have timeouts.queue, as that of a request that has no dial yet. Once
+// an attempt was made the limit of those runs, and goes on.
+void ConnectStage::wait_for_descriptor() {
+  if (!under_way_.empty()) return delay_.arm(loop_.now() + kAttemptDelay);
+  if (queue_until_ == kNever)
+    queue_until_ = limits_.queue ? loop_.now() + *limits_.queue : kForever;
+  if (tried_.empty()) deadline_.arm(queue_until_);
+  descriptors_.join(place_);
+  static_cast<void>(events_.entered(Phase::kQueue));  // destroyed or not, nothing follows
+}
+
+void ConnectStage::go_on() {
+  if (tried_.empty()) deadline_.cancel();
+  if (events_.entered(Phase::kConnect)) advance();
 }
 
 void ConnectStage::on_attempt_ended(ConnectAttempt& attempt, Result<void> result) {
@@ -151,6 +197,7 @@ void ConnectStage::on_expired() {
 void ConnectStage::finish(Result<ConnectedSocket> result) {
   deadline_.cancel();
   delay_.cancel();
+  place_.unlink();
   under_way_.clear();
   events_.done(std::move(result));
 }
@@ -161,6 +208,7 @@ Error ConnectStage::failure() const {
     if (tried_.size() > 1) error.detail += " (tried " + names_of(tried_) + ')';
     return error;
   }
+  if (place_.is_linked()) return no_descriptor("for a connection to " + target_.host);
   if (refusal_) return *refusal_;
   // source_address left none over: resolvers and literals give at least one.
   return {.code = ErrorCode::kDestinationIpUnroutable,

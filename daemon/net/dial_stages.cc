@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "event/loop.h"
+#include "net/shortage.h"
 
 namespace penstock {
 namespace {
@@ -19,34 +20,58 @@ Error limit_error(ErrorCode code, Phase phase, std::string_view limit_key, std::
 
 }  // namespace
 
-ResolveStage::ResolveStage(Loop& loop, Resolver& resolver, Completion done)
-    : loop_(loop),
-      resolver_(resolver),
-      done_(done),
-      deadline_(loop.timers(), Delegate<void()>::to<&ResolveStage::on_expired>(*this)) {}
+ResolveStage::ResolveStage(const Outside& outside, const std::string& host, Events events)
+    : loop_(outside.loop),
+      resolver_(outside.resolver),
+      descriptors_(outside.descriptors),
+      host_(host),
+      events_(events),
+      place_(Delegate<void()>::to<&ResolveStage::go_on>(*this)),
+      deadline_(loop_.timers(), Delegate<void()>::to<&ResolveStage::on_expired>(*this)) {}
 
-void ResolveStage::start(const std::string& host, std::optional<Duration> limit) {
-  auto outcome = resolver_.resolve(host, *this);
+void ResolveStage::start(const DialLimits& limits) {
+  limits_ = limits;
+  ask();
+}
+
+void ResolveStage::ask() {
+  auto outcome = resolver_.resolve(host_, *this);
   if (auto* addresses = std::get_if<AddressList>(&outcome)) {
     return finish(ResolvedAddresses{std::move(*addresses), true});
   }
   if (auto* error = std::get_if<Error>(&outcome)) return on_resolve_failed(std::move(*error));
   lookup_ = std::get<Pending>(std::move(outcome));
-  deadline_.arm(limit_end(loop_.now(), limit));
+  deadline_.arm(limit_end(loop_.now(), limits_.resolve));
 }
 
 void ResolveStage::on_resolved(const AddressList& addresses, bool complete) {
   if (complete) return finish(ResolvedAddresses{addresses, true});
   first_part_ = addresses;
-  done_(ResolvedAddresses{addresses, false});
+  events_.done(ResolvedAddresses{addresses, false});
 }
 
 void ResolveStage::on_resolve_failed(Error error) {
+  if (is_shortage(error.sys)) return wait_for_descriptor();
   error.phase = Phase::kResolve;
   finish(Unexpected{std::move(error)});
 }
 
+// All waits of the look-up together have timeouts.queue, as those of the connect stage.
+void ResolveStage::wait_for_descriptor() {
+  lookup_.reset();
+  if (queue_until_ == kNever) queue_until_ = limit_end(loop_.now(), limits_.queue);
+  deadline_.arm(queue_until_);
+  descriptors_.join(place_);
+  static_cast<void>(events_.entered(Phase::kQueue));  // destroyed or not, nothing follows
+}
+
+void ResolveStage::go_on() {
+  deadline_.cancel();
+  if (events_.entered(Phase::kResolve)) ask();
+}
+
 void ResolveStage::on_expired() {
+  if (place_.is_linked()) return finish(Unexpected{no_descriptor("to look up " + host_)});
   if (!first_part_.empty()) return finish(ResolvedAddresses{std::move(first_part_), true});
   finish(Unexpected{limit_error(ErrorCode::kDnsTimeout, Phase::kResolve, "timeouts.resolve",
                                 "no answer from DNS within the limit")});
@@ -54,8 +79,9 @@ void ResolveStage::on_expired() {
 
 void ResolveStage::finish(Result<ResolvedAddresses> result) {
   deadline_.cancel();
+  place_.unlink();
   lookup_.reset();
-  done_(std::move(result));
+  events_.done(std::move(result));
 }
 
 HandshakeStage::HandshakeStage(Loop& loop, std::unique_ptr<TlsStream> stream, Completion done)

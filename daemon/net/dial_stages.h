@@ -12,6 +12,8 @@
 #include "base/delegate.h"
 #include "base/result.h"
 #include "event/timer_wheel.h"
+#include "net/descriptor_queue.h"
+#include "net/dialer.h"
 #include "net/resolver.h"
 #include "net/tls_stream.h"
 
@@ -25,15 +27,29 @@ struct ResolvedAddresses {
 };
 
 // A name to addresses. `done` comes once, or twice: first with those of one family only, then with
-// all. The limit is over both; once some addresses are known, its end is no error.
+// all. The limit is over both; once some addresses are known, its end is no error. For want of a
+// file descriptor it waits for one, within timeouts.queue, and then asks anew.
 class ResolveStage final : private ResolveHandler {
  public:
-  using Completion = Delegate<void(Result<ResolvedAddresses>)>;
+  struct Events {
+    Delegate<void(Result<ResolvedAddresses>)> done;
+    // It waits for a descriptor (kQueue), or goes on (kResolve). False: the stage was destroyed.
+    Delegate<bool(Phase)> entered;
+  };
+  struct Outside {
+    Loop& loop;
+    Resolver& resolver;
+    DescriptorQueue& descriptors;
+  };
 
-  ResolveStage(Loop& loop, Resolver& resolver, Completion done);
-  void start(const std::string& host, std::optional<Duration> limit);
+  // What it is given outlives it.
+  ResolveStage(const Outside& outside, const std::string& host, Events events);
+  void start(const DialLimits& limits);
 
  private:
+  void ask();
+  void wait_for_descriptor();
+  void go_on();
   void on_resolved(const AddressList& addresses, bool complete) override;
   void on_resolve_failed(Error error) override;
   void on_expired();
@@ -41,8 +57,13 @@ class ResolveStage final : private ResolveHandler {
 
   Loop& loop_;
   Resolver& resolver_;
-  const Completion done_;
-  Deadline deadline_;
+  DescriptorQueue& descriptors_;
+  const std::string& host_;
+  const Events events_;
+  DialLimits limits_;
+  DescriptorQueue::Place place_;
+  MonotonicTime queue_until_ = kNever;  // set by the first shortage
+  Deadline deadline_;                   // of the look-up, or of the wait for a descriptor
   Pending lookup_;
   AddressList first_part_;
 };

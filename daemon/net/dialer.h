@@ -10,6 +10,7 @@
 #include "base/pending.h"
 #include "base/time.h"
 #include "net/address.h"
+#include "net/client_scope.h"
 #include "net/stream.h"
 
 namespace penstock {
@@ -28,6 +29,7 @@ struct DialTarget {
   std::optional<Duration> tcp_keepalive{};
   std::optional<Duration> write_stall{};          // TCP itself does not give up before
   std::optional<SocketAddress> source_address{};  // port 0; only addresses of its family are tried
+  ClientScope scope = ClientScope::kMachine;      // whose requests it is for; egress asks
 };
 
 // No value: no limit.
@@ -35,6 +37,7 @@ struct DialLimits {
   std::optional<Duration> resolve{};
   std::optional<Duration> connect{};
   std::optional<Duration> tls_handshake{};
+  std::optional<Duration> queue{};  // for a file descriptor, when none is left
 };
 
 // kNever where the stage was not reached or did not happen (no lookup for a literal).
@@ -54,7 +57,8 @@ struct Dialed {
 
 class DialHandler {
  public:
-  // The dial entered this phase (kResolve, kConnect, kTlsHandshake) at times.* of now.
+  // The dial entered this phase (kResolve, kConnect, kTlsHandshake) at times.* of now; or it waits
+  // for a file descriptor (kQueue), and is to enter kConnect once more.
   virtual void on_dial_phase(Phase phase) = 0;
   virtual void on_dialed(Dialed dialed) = 0;
   // error.phase names the stage, error.limit_key the limit when one fired.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/shortage.h"
+
 namespace penstock {
 
 namespace {
@@ -189,12 +191,13 @@ void DnsCache::store_failure(Entry& entry, const DnsAnswer& answer, MonotonicTim
     file(entry, entry.refresh_at);
     return;
   }
-  const bool timed_out = answer.error->code == ErrorCode::kDnsTimeout;
+  const bool passes =
+      answer.error->code == ErrorCode::kDnsTimeout || is_shortage(answer.error->sys);
   const Duration hold = limits_.negative_ttl.value_or(Duration::zero());
   entry.addresses.reset();
   entry.error = answer.error;
   entry.negative = false;
-  entry.expires = timed_out ? now : now + std::min(hold, kFailureHold);
+  entry.expires = passes ? now : now + std::min(hold, kFailureHold);
   file(entry, end_of_life(entry));
 }
 

@@ -84,7 +84,8 @@ DnsAnswer DnsLookup::answer() const {
     answer.addresses.insert(answer.addresses.end(), found.begin(), found.end());
   }
   const auto answered = [](QuestionState state) {
-    return state != QuestionState::kFailed && state != QuestionState::kTimedOut;
+    return state != QuestionState::kFailed && state != QuestionState::kTimedOut &&
+           state != QuestionState::kShortage;
   };
   answer.ipv6_answered = answered(ipv6_->state());
   answer.ipv4_answered = answered(ipv4_->state());
@@ -97,9 +98,10 @@ DnsAnswer DnsLookup::answer() const {
 // The states that say most come first.
 Error DnsLookup::error() const {
   using enum QuestionState;
-  for (const QuestionState state : {kNoSuchName, kTimedOut, kFailed, kNoAddresses}) {
+  for (const QuestionState state : {kNoSuchName, kShortage, kTimedOut, kFailed, kNoAddresses}) {
     if (ipv6_->state() != state && ipv4_->state() != state) continue;
     const DnsQuestion& question = ipv4_->state() == state ? *ipv4_ : *ipv6_;
+    if (state == kShortage) return shortage(question);
     const bool timed_out = state == kTimedOut;
     const std::string within = timed_out ? " in " + format_duration(servers_->time_limit()) : "";
     return {.code = timed_out ? ErrorCode::kDnsTimeout : ErrorCode::kDnsError,
@@ -108,6 +110,14 @@ Error DnsLookup::error() const {
             .detail = "cannot resolve " + host_ + ": " + question.reason() + within};
   }
   return {.code = ErrorCode::kDnsError, .phase = Phase::kResolve};
+}
+
+Error DnsLookup::shortage(const DnsQuestion& question) const {
+  return {.code = ErrorCode::kConnectionLimitReached,
+          .source = ErrorSource::kInternal,
+          .phase = Phase::kResolve,
+          .sys = question.sys(),
+          .detail = "cannot resolve " + host_ + ": " + question.reason()};
 }
 
 }  // namespace penstock

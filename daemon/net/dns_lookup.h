@@ -1,8 +1,8 @@
 // One look-up of a name by DNS: both families at once, the search list one name after the other.
 //
-// Each name is given attempts × attempt_timeout; families that have not answered by then have timed
-// out. AAAA with addresses may be used at once, A 50 ms later (RFC 8305 section 3): until the other
-// family has ended that is a partial answer.
+// Each name is given attempt_timeout for each of its tries, of which every server has one; families
+// that have not answered by then have timed out. AAAA with addresses may be used at once, A 50 ms
+// later (RFC 8305 section 3): until the other family has ended that is a partial answer.
 //
 // Owner: DnsService. Thread: the DNS loop's. It calls only to say that it wants advance(); where
 // c-ares is on the stack, after that, and it does not end before.
@@ -56,6 +56,7 @@ class DnsLookup {
   Progress offer_partial();
   bool has_no_addresses() const;
   Error error() const;
+  Error shortage(const DnsQuestion& question) const;
 
   const Clock& clock_;
   const std::string host_;

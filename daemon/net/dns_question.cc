@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 #include <utility>
 
 namespace penstock {
@@ -80,7 +81,11 @@ struct DnsQuestion::Try {
 
 DnsQuestion::DnsQuestion(std::shared_ptr<NameServers> servers, std::string name, int family,
                          Delegate<void()> on_end)
-    : servers_(std::move(servers)), name_(std::move(name)), family_(family), on_end_(on_end) {}
+    : servers_(std::move(servers)),
+      name_(std::move(name)),
+      family_(family),
+      on_end_(on_end),
+      first_server_(servers_->first()) {}
 
 DnsQuestion::~DnsQuestion() {
   if (try_ != nullptr) try_->question = nullptr;
@@ -88,8 +93,8 @@ DnsQuestion::~DnsQuestion() {
 
 void DnsQuestion::ask_next() {
   try_ = new Try{this};
-  CaresChannel& server = servers_->for_try(tries_++);
-  server.ask(name_, family_ == AF_INET6 ? kTypeAaaa : kTypeA, on_answer, try_);
+  ++tries_;
+  server().ask(name_, family_ == AF_INET6 ? kTypeAaaa : kTypeA, on_answer, try_);
 }
 
 void DnsQuestion::on_answer(void* context, int status, int, unsigned char* reply, int bytes) {
@@ -106,10 +111,12 @@ void DnsQuestion::take(int status, const unsigned char* reply, int bytes) {
     records = family_ == AF_INET6 ? read_records<ares_addr6ttl>(ares_parse_aaaa_reply, reply, bytes)
                                   : read_records<ares_addrttl>(ares_parse_a_reply, reply, bytes);
   }
+  const bool answered = records.status == ARES_SUCCESS || records.status == ARES_ENODATA ||
+                        records.status == ARES_ENOTFOUND;
+  if (!answered) return take_failure(records.status);
+  servers_->answered(first_server_ + tries_ - 1);
   if (records.status == ARES_ENOTFOUND)
     return end(QuestionState::kNoSuchName, "the name does not exist (NXDOMAIN)");
-  if (records.status != ARES_SUCCESS && records.status != ARES_ENODATA)
-    return take_failure(records.status);
   if (records.addresses.empty())
     return end(QuestionState::kNoAddresses, "the name has no addresses");
   addresses_ = std::move(records.addresses);
@@ -119,6 +126,8 @@ void DnsQuestion::take(int status, const unsigned char* reply, int bytes) {
 
 // After the last attempt's silence it is the look-up's limit that ends the question, to the tick.
 void DnsQuestion::take_failure(int status) {
+  sys_ = server().shortage();
+  if (sys_ != 0) return end(QuestionState::kShortage, std::generic_category().message(sys_));
   if (tries_ < servers_->tries()) return ask_next();
   if (status == ARES_ETIMEOUT) return;
   end(QuestionState::kFailed, failure_reason(status));

@@ -37,8 +37,8 @@ Error too_many_lookups(const std::string& host) {
 }
 
 DnsAnswer from_hosts_file(AddressList addresses) {
-  std::ranges::stable_partition(
-      addresses, [](const SocketAddress& address) { return address.family() == AF_INET6; });
+  std::stable_partition(addresses.begin(), addresses.end(),
+                        [](const SocketAddress& address) { return address.family() == AF_INET6; });
   return {.addresses = std::move(addresses),
           .from_hosts_file = true,
           .ipv4_answered = true,

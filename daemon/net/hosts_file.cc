@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace penstock {
 
@@ -47,7 +48,9 @@ void HostsFile::add_line(std::string_view line) {
   const std::optional<SocketAddress> address = SocketAddress::from_ip(take_word(line), 0);
   if (!address) return;
   for (auto name = take_word(line); !name.empty(); name = take_word(line)) {
-    AddressList& addresses = by_name_[normalized(name)];
+    std::string key = normalized(name);
+    if (key.empty() || key.ends_with('.')) continue;
+    AddressList& addresses = by_name_[std::move(key)];
     if (std::ranges::find(addresses, *address) == addresses.end()) addresses.push_back(*address);
   }
 }

@@ -1,9 +1,12 @@
 #include "net/listener.h"
 
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -165,6 +168,32 @@ void Listener::back_off(int sys) {
   back_off_.arm(loop_.now() + kBackOff);
   update_interest();
   if (on_accept_error_) on_accept_error_(sys);
+}
+
+// The program drops segments with SYN and without ACK. The kernel shows it a segment from its TCP
+// header on; whoever sent the SYN repeats it a second later, and is refused then.
+void Listener::refuse_new() {
+  constexpr std::uint32_t kFlags = 13;  // RFC 9293 section 3.1
+  std::array<sock_filter, 5> program = {{
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlags),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  }};
+  const sock_fprog filter{.len = program.size(), .filter = program.data()};
+  // Where it is not to be had, who comes in the last moment is reset, as ever.
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+
+UniqueFd Listener::duplicate() const {
+  return UniqueFd(fd_ ? ::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0) : -1);
+}
+
+void Listener::release() {
+  watcher_.reset();
+  back_off_.cancel();
+  fd_.reset();
 }
 
 void Listener::drain_and_close() {

@@ -5,7 +5,8 @@
 // anything else would spin) and tells its owner why.
 //
 // Owner: a Worker or the admin server. Thread: its loop's. The destructor closes at once and resets
-// what is queued; drain_and_close() accepts that first. Both may run inside on_accepted.
+// what is queued; drain_and_close() accepts that first, release() leaves it. Both may run inside
+// on_accepted.
 #pragma once
 
 #include <optional>
@@ -50,6 +51,15 @@ class Listener {
   // Leaves new connections in the kernel's queue until resume().
   void pause();
   void resume();
+
+  // No handshake begins any more, one that has begun still ends and is accepted: after a moment
+  // drain_and_close() resets nobody. Only for a TCP socket that no other process accepts from.
+  void refuse_new();
+
+  // For another process, which accepts from the same queue. Invalid when there is none to be had.
+  UniqueFd duplicate() const;
+  // Accepts no more and leaves the queue to whoever else has the socket.
+  void release();
 
   // Accepts what is queued (on_accepted is called inside this call) unless that calls pause(), then
   // closes.

@@ -96,7 +96,7 @@ Result<std::shared_ptr<NameServers>> NameServers::create(Loop& loop,
   servers->fingerprint_ +=
       "search " + joined(servers->search_) + " ndots " + std::to_string(servers->ndots_);
   servers->tries_ = std::max<std::size_t>(options.attempts, servers->channels_.size());
-  servers->time_limit_ = options.attempt_timeout * options.attempts;
+  servers->time_limit_ = options.attempt_timeout * servers->tries_;
   return servers;
 }
 

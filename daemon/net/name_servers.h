@@ -34,8 +34,12 @@ class NameServers {
   // search): the next one only when the one before has no addresses. A final dot means: this one.
   std::vector<std::string> candidates(const std::string& host) const;
 
-  // The server of the n-th try; the list starts anew after its end.
-  CaresChannel& for_try(std::size_t n) const { return *channels_[n % channels_.size()]; }
+  // The n-th server; the list starts anew after its end.
+  CaresChannel& server(std::size_t n) const { return *channels_[n % channels_.size()]; }
+  // Where a new question begins: with the server that answered last, so that not every name waits
+  // for one that is down.
+  std::size_t first() const { return first_; }
+  void answered(std::size_t n) { first_ = n % channels_.size(); }
   // How often one question is asked: each server once, but no fewer than the attempts.
   std::size_t tries() const { return tries_; }
   // By when a question has ended, however many tries that takes.
@@ -50,6 +54,7 @@ class NameServers {
   std::vector<std::unique_ptr<CaresChannel>> channels_;  // one per server, never empty
   std::vector<std::string> search_;
   int ndots_ = 1;
+  std::size_t first_ = 0;
   std::size_t tries_ = 1;
   Duration time_limit_{};
   std::string fingerprint_;

@@ -28,6 +28,7 @@ class Dial final : public PendingOperation {
     Loop& loop;
     Resolver& resolver;
     DialMemory& memory;
+    DescriptorQueue& descriptors;
     std::shared_ptr<const EgressPolicy> egress;
   };
   Dial(Outside outside, std::shared_ptr<const DialTarget> target, const DialLimits& limits,
@@ -53,6 +54,7 @@ class Dial final : public PendingOperation {
   Loop& loop_;
   Resolver& resolver_;
   DialMemory& memory_;
+  DescriptorQueue& descriptors_;
   const std::shared_ptr<const EgressPolicy> egress_;
   const std::shared_ptr<const DialTarget> target_;
   const DialLimits limits_;
@@ -92,6 +94,7 @@ Dial::Dial(Outside outside, std::shared_ptr<const DialTarget> target, const Dial
     : loop_(outside.loop),
       resolver_(outside.resolver),
       memory_(outside.memory),
+      descriptors_(outside.descriptors),
       egress_(std::move(outside.egress)),
       target_(std::move(target)),
       limits_(limits),
@@ -124,8 +127,11 @@ void Dial::resolve() {
   is_name_ = true;
   turn_ = memory_.take_turn(target_->host);
   if (!announce(Phase::kResolve)) return;
-  look_up_.emplace(loop_, resolver_, ResolveStage::Completion::to<&Dial::on_resolved>(*this))
-      .start(target_->host, limits_.resolve);
+  const ResolveStage::Events events{
+      .done = Delegate<void(Result<ResolvedAddresses>)>::to<&Dial::on_resolved>(*this),
+      .entered = Delegate<bool(Phase)>::to<&Dial::announce>(*this)};
+  const ResolveStage::Outside outside{loop_, resolver_, descriptors_};
+  look_up_.emplace(outside, target_->host, events).start(limits_);
 }
 
 // Once with all addresses; or with one family's, and with all while the connect stage is at work.
@@ -152,9 +158,10 @@ void Dial::connect(const AddressList& ordered, bool complete) {
   if (!announce(Phase::kConnect)) return;
   const ConnectStage::Events events{
       .done = Delegate<void(Result<ConnectedSocket>)>::to<&Dial::on_connected>(*this),
-      .address_failed = Delegate<void(const SocketAddress&)>::to<&Dial::on_address_failed>(*this)};
-  stage_.emplace<ConnectStage>(loop_, *egress_, *target_, events)
-      .start(ordered, complete, limits_.connect);
+      .address_failed = Delegate<void(const SocketAddress&)>::to<&Dial::on_address_failed>(*this),
+      .entered = Delegate<bool(Phase)>::to<&Dial::announce>(*this)};
+  const ConnectStage::Outside outside{loop_, *egress_, descriptors_};
+  stage_.emplace<ConnectStage>(outside, *target_, events).start(ordered, complete, limits_);
 }
 
 void Dial::on_address_failed(const SocketAddress& address) {
@@ -215,7 +222,11 @@ bool Dial::announce(Phase phase) {
 
 NetDialer::NetDialer(Loop& loop, Resolver& resolver, std::shared_ptr<const EgressPolicy> egress,
                      std::uint64_t seed)
-    : loop_(loop), resolver_(resolver), egress_(std::move(egress)), memory_(loop, seed) {
+    : loop_(loop),
+      resolver_(resolver),
+      egress_(std::move(egress)),
+      memory_(loop, seed),
+      descriptors_(loop) {
   assert(egress_ != nullptr);
 }
 
@@ -226,7 +237,7 @@ void NetDialer::set_egress(std::shared_ptr<const EgressPolicy> egress) {
 
 Pending NetDialer::dial(std::shared_ptr<const DialTarget> target, const DialLimits& limits,
                         DialHandler& handler) {
-  return std::make_unique<Dial>(Dial::Outside{loop_, resolver_, memory_, egress_},
+  return std::make_unique<Dial>(Dial::Outside{loop_, resolver_, memory_, descriptors_, egress_},
                                 std::move(target), limits, handler);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "net/descriptor_queue.h"
 #include "net/dial_memory.h"
 #include "net/dialer.h"
 #include "net/egress.h"
@@ -24,6 +25,9 @@ class NetDialer final : public Dialer {
   // For dials from now on; those under way keep the policy they began with.
   void set_egress(std::shared_ptr<const EgressPolicy> egress);
 
+  // Asked for a descriptor when there is none for a dial.
+  void set_relief(DescriptorQueue::Relief relief) { descriptors_.set_relief(relief); }
+
   [[nodiscard]] Pending dial(std::shared_ptr<const DialTarget> target, const DialLimits& limits,
                              DialHandler& handler) override;
   void keep_fresh(const std::string& host) override { resolver_.keep_fresh(host); }
@@ -36,6 +40,7 @@ class NetDialer final : public Dialer {
   Resolver& resolver_;
   std::shared_ptr<const EgressPolicy> egress_;
   DialMemory memory_;
+  DescriptorQueue descriptors_;
 };
 
 }  // namespace penstock

@@ -5,13 +5,34 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <cstring>
 
 #include "net/address_rules.h"
 
 namespace penstock {
 
+Peer::Peer(const SocketAddress& address, std::optional<std::uint32_t> uid)
+    : ipv6_{}, has_uid_(uid.has_value()), uid_(uid.value_or(0)) {
+  std::memcpy(&ipv6_, address.data(), std::min<std::size_t>(address.length(), sizeof ipv6_));
+}
+
+SocketAddress Peer::address() const {
+  switch (any_.sa_family) {
+    case AF_INET:
+      return SocketAddress::from_sockaddr(&any_, sizeof ipv4_);
+    case AF_INET6:
+      return SocketAddress::from_sockaddr(&any_, sizeof ipv6_);
+    default:
+      return SocketAddress::from_sockaddr(&any_, sizeof any_.sa_family);
+  }
+}
+
+std::optional<std::uint32_t> Peer::uid() const {
+  return has_uid_ ? std::optional(uid_) : std::nullopt;
+}
+
 std::string Peer::to_string() const {
-  return address.family() == AF_UNIX ? "unix" : address.to_string();
+  return any_.sa_family == AF_UNIX ? "unix" : address().to_string();
 }
 
 Peer identify_peer(int fd, const SocketAddress& address) {
@@ -37,11 +58,11 @@ ClientFilter::ClientFilter(const std::vector<std::string>& uids,
 }
 
 bool ClientFilter::admits(const Peer& peer) const {
-  if (peer.address.family() != AF_UNIX) {
-    return blocks_.empty() || matches_any(blocks_, peer.address);
-  }
+  const SocketAddress address = peer.address();
+  if (address.family() != AF_UNIX) return blocks_.empty() || matches_any(blocks_, address);
   if (uids_.empty()) return true;
-  return peer.uid && std::find(uids_.begin(), uids_.end(), *peer.uid) != uids_.end();
+  const auto uid = peer.uid();
+  return uid && std::find(uids_.begin(), uids_.end(), *uid) != uids_.end();
 }
 
 }  // namespace penstock

@@ -1,6 +1,8 @@
 // Who is at the other end of an accepted connection, and who may be there.
 #pragma once
 
+#include <netinet/in.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,16 +12,27 @@
 
 namespace penstock {
 
-// A value.
-struct Peer {
-  Peer() = default;
-  Peer(const SocketAddress& the_address, std::optional<std::uint32_t> the_uid = {})  // NOLINT
-      : address(the_address), uid(the_uid) {}
+// A value. Every session has one, so that there is no room in it for the path of a unix socket: a
+// client's has none as a rule.
+class Peer {
+ public:
+  Peer() : Peer(SocketAddress()) {}
+  Peer(const SocketAddress& address, std::optional<std::uint32_t> uid = {});  // NOLINT: converts
 
-  SocketAddress address;
-  std::optional<std::uint32_t> uid;  // of a unix socket's client, when it connected
-
+  // Of a unix socket's client: the family alone.
+  SocketAddress address() const;
+  // Of a unix socket's client, when it connected.
+  std::optional<std::uint32_t> uid() const;
   std::string to_string() const;  // "127.0.0.1:50412", "unix"
+
+ private:
+  union {
+    sockaddr any_;
+    sockaddr_in ipv4_;
+    sockaddr_in6 ipv6_;
+  };
+  bool has_uid_;
+  std::uint32_t uid_;
 };
 
 // Asks the kernel for the user of a unix socket's client (SO_PEERCRED).

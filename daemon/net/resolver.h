@@ -19,7 +19,8 @@ class ResolveHandler {
   // once more, with the full list, when `complete` is false: the other family is still being asked
   // (RFC 8305 section 3 has us begin with what is there).
   virtual void on_resolved(const AddressList& addresses, bool complete) = 0;
-  // dns_error or dns_timeout, phase kResolve. Never after on_resolved().
+  // dns_error or dns_timeout, phase kResolve; or what is_shortage() of its `sys` says will pass.
+  // Never after on_resolved().
   virtual void on_resolve_failed(Error error) = 0;
 
  protected:

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <system_error>
@@ -65,6 +66,11 @@ void WatchedSocket::abandon(WatchGate& gate) {
   ::shutdown(fd(), SHUT_RDWR);  // tells the old loop
   gate.keep(fd_.release());
   watcher_.leave();
+}
+
+bool WatchedSocket::has_input() const {
+  int bytes = 0;
+  return ::ioctl(fd(), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 void WatchedSocket::acknowledge_now() {

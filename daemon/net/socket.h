@@ -56,6 +56,8 @@ class WatchedSocket {
 
   void be_patient(bool patient) { watcher_.be_patient(patient); }
 
+  // Whether the kernel holds bytes to read.
+  bool has_input() const;
   // TCP_QUICKACK: what has come is acknowledged at once.
   void acknowledge_now();
   // No TCP_USER_TIMEOUT.
@@ -80,12 +82,14 @@ class WatchedSocket {
   bool moved_ = false;
   bool aborted_ = false;
   UniqueFd fd_;  // before the watcher, which must end first
-  Watcher watcher_;
-  StreamHandler* handler_ = nullptr;    // borrowed: the stream's owner
-  bool* destroyed_ = nullptr;           // on the stack of on_ready() while it calls the handler
+  // There is one for each client, however idle: the three bytes behind the watcher share its last
+  // word.
+  [[no_unique_address]] Watcher watcher_;
   std::uint8_t pauses_ = 0;             // bits of PauseReason
   Wait read_awaits_ = Wait::kReadable;  // counts while nothing pauses reading
   Wait write_awaits_ = Wait::kNothing;
+  StreamHandler* handler_ = nullptr;  // borrowed: the stream's owner
+  bool* destroyed_ = nullptr;         // on the stack of on_ready() while it calls the handler
 };
 
 // What a send or recv that failed with `sys` means to an exchange: connection_terminated, with the

@@ -2,14 +2,15 @@
 //
 // Readiness is level-triggered for the socket: a handler that leaves bytes in the kernel is called
 // again. Bytes that TLS has already taken from the kernel are not announced again: read until
-// read() says kWouldBlock, or until it came back short and has_pending() is false. Whoever stops
-// reading earlier pauses the stream, and reads by himself when he resumes it.
+// read() says kWouldBlock, or that there is no more. Whoever stops reading earlier pauses the
+// stream, and reads by himself when he resumes it.
 //
 // Owner: a session or a pooled connection. Thread: its loop's. The destructor closes (TLS sends
 // close_notify first); abort() before it makes the close a reset. No callback comes after the
 // destructor, and it may run inside a callback.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,7 +30,10 @@ struct IoResult {
   IoStatus status;
   std::size_t bytes = 0;  // moved, when kOk
   int sys = 0;            // errno, when kError
+  bool more = false;      // of a read that is kOk: another one may find more at once
 };
+
+inline constexpr IoResult kNoSplice{IoStatus::kError, 0, ENOSYS};
 
 class StreamHandler {
  public:
@@ -46,6 +50,7 @@ enum class PauseReason : std::uint8_t {
   kBackpressure = 1,  // the other side takes nothing
   kEndSeen = 2,       // end of file was read, the stream is kept for writing
   kNotNow = 4,        // the owner has no use for input in its present state
+  kNoBuffers = 8,     // the buffers of the process are full
 };
 
 class Stream {
@@ -61,8 +66,21 @@ class Stream {
   virtual IoResult write(std::span<const std::string_view> pieces) = 0;
   IoResult write(std::string_view bytes) { return write(std::span(&bytes, 1)); }
 
+  // Whether the kernel can move bytes between the socket and a pipe (splice(2)): they are the
+  // stream's own, without TLS. The pipe is empty before read_into_pipe(), and has at least `bytes`
+  // in it before write_from_pipe(); both do otherwise as read() and write() do.
+  virtual bool splices() const { return false; }
+  virtual IoResult read_into_pipe(int /*pipe*/, std::size_t /*max_bytes*/) { return kNoSplice; }
+  virtual IoResult write_from_pipe(int /*pipe*/, std::size_t /*bytes*/) { return kNoSplice; }
+
   // True when read() would find bytes that the kernel no longer has.
   virtual bool has_pending() const = 0;
+  // The peer sends no more, though bytes may wait to be read before its end. For whoever stopped
+  // reading and so is not told; it may cost a system call.
+  virtual bool peer_has_ended() const { return false; }
+  // True when an event will come for what is left, if there is anything: whoever has had his turn
+  // may stop there, unless a read has told him of the end. It may cost a system call.
+  virtual bool is_announced() const { return !has_pending(); }
 
   virtual void pause_read(PauseReason reason) = 0;
   virtual void resume_read(PauseReason reason) = 0;

@@ -1,5 +1,7 @@
 #include "net/tcp_stream.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -13,6 +15,7 @@ namespace {
 
 // More pieces than this count as a short write. A head and a body in two pieces of a ring are four.
 constexpr std::size_t kMaxPieces = 32;
+constexpr unsigned kSpliceFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 template <typename Call>
 ssize_t retry_interrupted(Call&& call) {
@@ -44,24 +47,50 @@ struct Message {
 
 IoResult TcpStream::read(std::span<char> into) {
   assert(!into.empty());
-  const ssize_t got = retry_interrupted([&] { return ::recv(fd(), into.data(), into.size(), 0); });
-  if (got > 0) return {IoStatus::kOk, static_cast<std::size_t>(got)};
-  if (got == 0) return {IoStatus::kEof};
-  return failed(errno);
+  IoResult result =
+      received(retry_interrupted([&] { return ::recv(fd(), into.data(), into.size(), 0); }));
+  result.more = result.bytes == into.size();
+  return result;
+}
+
+bool TcpStream::peer_has_ended() const {
+  pollfd socket{.fd = fd(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&socket, 1, 0) > 0;
+}
+
+IoResult TcpStream::read_into_pipe(int pipe, std::size_t max_bytes) {
+  return received(retry_interrupted(
+      [&] { return ::splice(fd(), nullptr, pipe, nullptr, max_bytes, kSpliceFlags); }));
 }
 
 IoResult TcpStream::write(std::span<const std::string_view> pieces) {
   const Message message(pieces);
   if (message.offered == 0) return {IoStatus::kOk};
-  const ssize_t sent =
-      retry_interrupted([&] { return ::sendmsg(fd(), &message.header, MSG_NOSIGNAL); });
+  return sent(retry_interrupted([&] { return ::sendmsg(fd(), &message.header, MSG_NOSIGNAL); }),
+              message.offered);
+}
+
+// Has no MSG_NOSIGNAL: the process ignores SIGPIPE.
+IoResult TcpStream::write_from_pipe(int pipe, std::size_t bytes) {
+  return sent(retry_interrupted(
+                  [&] { return ::splice(pipe, nullptr, fd(), nullptr, bytes, kSpliceFlags); }),
+              bytes);
+}
+
+IoResult TcpStream::received(ssize_t got) {
+  if (got > 0) return {IoStatus::kOk, static_cast<std::size_t>(got)};
+  if (got == 0) return {IoStatus::kEof};
+  return failed(errno);
+}
+
+IoResult TcpStream::sent(ssize_t sent, std::size_t offered) {
   if (sent < 0) {
     const int sys = errno;
     if (would_block(sys)) socket_.want_writable();
     return failed(sys);
   }
   const auto bytes = static_cast<std::size_t>(sent);
-  if (bytes < message.offered) socket_.want_writable();
+  if (bytes < offered) socket_.want_writable();
   return {IoStatus::kOk, bytes};
 }
 

@@ -5,6 +5,8 @@
 // left unread.
 #pragma once
 
+#include <sys/types.h>
+
 #include "net/socket.h"
 #include "net/stream.h"
 
@@ -21,7 +23,11 @@ class TcpStream final : public Stream {
   IoResult read(std::span<char> into) override;
   using Stream::write;
   IoResult write(std::span<const std::string_view> pieces) override;
+  bool splices() const override { return true; }
+  IoResult read_into_pipe(int pipe, std::size_t max_bytes) override;
+  IoResult write_from_pipe(int pipe, std::size_t bytes) override;
   bool has_pending() const override { return false; }
+  bool peer_has_ended() const override;
   void pause_read(PauseReason reason) override { socket_.pause_read(reason); }
   void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
   void acknowledge_now() override { socket_.acknowledge_now(); }
@@ -35,6 +41,8 @@ class TcpStream final : public Stream {
   Error last_error() const override { return terminated_error(last_sys_); }
 
  private:
+  IoResult received(ssize_t got);
+  IoResult sent(ssize_t sent, std::size_t offered);
   IoResult failed(int sys);
 
   WatchedSocket socket_;

@@ -4,12 +4,17 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <array>
+#include <algorithm>
 #include <cassert>
+#include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "net/address.h"
+#include "net/digest.h"
+#include "net/system_cas.h"
 #include "net/tls_errors.h"
+#include "net/tls_suites.h"
 
 namespace penstock {
 namespace {
@@ -80,34 +85,31 @@ Result<std::shared_ptr<X509_STORE>> load_store(const std::string& ca_pem,
   return std::shared_ptr<X509_STORE>(std::move(store));
 }
 
-std::string digest(const std::string& text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), hash.data(), &size, EVP_sha256(), nullptr);
-  return {hash.begin(), hash.begin() + size};
+std::optional<WallTime> end_of_validity(const X509* certificate) {
+  std::tm utc{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc) != 1) return std::nullopt;
+  return std::chrono::time_point_cast<WallTime::duration>(
+      std::chrono::system_clock::from_time_t(::timegm(&utc)));
 }
 
-Result<void> use_chain(SSL_CTX* context, const std::string& pem) {
-  const BioPtr bio = reader(pem);
-  ERR_clear_error();
-  const X509Ptr leaf = next_certificate(bio.get());
-  if (leaf == nullptr || SSL_CTX_use_certificate(context, leaf.get()) != 1) {
-    return settings_error("tls.cert_file holds no usable certificate: " + openssl_reason());
-  }
-  while (const X509Ptr issuer = next_certificate(bio.get())) {
-    if (SSL_CTX_add1_chain_cert(context, issuer.get()) != 1) break;
-  }
-  if (!at_end_of_pem()) return settings_error("tls.cert_file is broken: " + openssl_reason());
-  ERR_clear_error();
-  return {};
+std::optional<WallTime> earlier(std::optional<WallTime> a, std::optional<WallTime> b) {
+  return a && b ? std::min(a, b) : a ? a : b;
 }
 
 }  // namespace
 
+std::string TrustStores::look_at_system() {
+  std::string stamp = system_ca_stamp();
+  const std::lock_guard lock(mutex_);
+  system_ = stamp;
+  return stamp;
+}
+
 Result<std::shared_ptr<X509_STORE>> TrustStores::get(const std::string& ca_pem,
                                                      const std::string& extra_ca_pem) {
-  const std::string content = digest(ca_pem) + digest(extra_ca_pem);
   const std::lock_guard lock(mutex_);
+  const std::string content =
+      (ca_pem.empty() ? system_ : digest_of(ca_pem)) + '+' + digest_of(extra_ca_pem);
   std::erase_if(by_content_, [](const auto& entry) { return entry.second.expired(); });
   if (const auto found = by_content_.find(content); found != by_content_.end()) {
     if (auto store = found->second.lock()) return store;
@@ -138,7 +140,7 @@ TlsClientContext::TlsClientContext(const TlsSettings& settings, std::shared_ptr<
     : verify_(settings.verify),
       store_(std::move(store)),
       context_(SSL_CTX_new(TLS_client_method())),
-      sessions_(settings.session_cache) {}
+      sessions_(settings.session_cache, settings.verify) {}
 
 Result<void> TlsClientContext::configure(const TlsSettings& settings) {
   SSL_CTX* context = context_.get();
@@ -148,6 +150,7 @@ Result<void> TlsClientContext::configure(const TlsSettings& settings) {
   if (SSL_CTX_set_min_proto_version(context, least) != 1) {
     return settings_error("tls.min_version is not to be had: " + openssl_reason());
   }
+  prefer_aes_128(context);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -156,6 +159,7 @@ Result<void> TlsClientContext::configure(const TlsSettings& settings) {
   SSL_CTX_set_alpn_protos(context, kAlpn, sizeof kAlpn - 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, on_new_session);
+  SSL_CTX_set_info_callback(context, on_progress);
   if (verify_) {
     SSL_CTX_set1_cert_store(context, store_.get());
     SSL_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER);
@@ -164,10 +168,27 @@ Result<void> TlsClientContext::configure(const TlsSettings& settings) {
   return {};
 }
 
+Result<void> TlsClientContext::use_chain(const std::string& pem) {
+  const BioPtr bio = reader(pem);
+  ERR_clear_error();
+  const X509Ptr leaf = next_certificate(bio.get());
+  if (leaf == nullptr || SSL_CTX_use_certificate(context_.get(), leaf.get()) != 1) {
+    return settings_error("tls.cert_file holds no usable certificate: " + openssl_reason());
+  }
+  certificate_not_after_ = end_of_validity(leaf.get());
+  while (const X509Ptr issuer = next_certificate(bio.get())) {
+    if (SSL_CTX_add1_chain_cert(context_.get(), issuer.get()) != 1) break;
+    certificate_not_after_ = earlier(certificate_not_after_, end_of_validity(issuer.get()));
+  }
+  if (!at_end_of_pem()) return settings_error("tls.cert_file is broken: " + openssl_reason());
+  ERR_clear_error();
+  return {};
+}
+
 Result<void> TlsClientContext::use_identity(const std::string& cert_pem,
                                             const std::string& key_pem) {
   if (cert_pem.empty() && key_pem.empty()) return {};
-  if (auto used = use_chain(context_.get(), cert_pem); !used) return used;
+  if (auto used = use_chain(cert_pem); !used) return used;
   const BioPtr bio = reader(key_pem);
   const PrivateKeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr));
   if (key == nullptr) {
@@ -181,9 +202,12 @@ Result<void> TlsClientContext::use_identity(const std::string& cert_pem,
   return {};
 }
 
-SslPtr TlsClientContext::open(int fd, TlsPeer& peer, WallTime now) const {
+SslPtr TlsClientContext::open(BioSocket& socket, TlsPeer& peer, WallTime now) const {
   SslPtr ssl(SSL_new(context_.get()));
-  if (ssl == nullptr || SSL_set_fd(ssl.get(), fd) != 1) return nullptr;
+  BioPtr bio = new_socket_bio(socket);
+  if (ssl == nullptr || bio == nullptr) return nullptr;
+  BIO* const both_ways = bio.release();
+  SSL_set_bio(ssl.get(), both_ways, both_ways);
   if (!expect_name(ssl.get(), peer.key.server_name)) return nullptr;
   SSL_set_app_data(ssl.get(), &peer);
   if (const SslSessionPtr kept = sessions_.take(peer.key, now)) {
@@ -222,6 +246,17 @@ int TlsClientContext::on_new_session(SSL* ssl, SSL_SESSION* session) {
   auto* self = static_cast<TlsClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   self->sessions_.put(peer->key, session);
   return 0;
+}
+
+// Session tickets and key updates count as handshakes, each with this end (RFC 8446 section 4.6).
+// After it OpenSSL goes on to the next record, and puts no bound to how many there are: it is made
+// to believe in the peer's end, for it takes nothing that comes after that.
+void TlsClientContext::on_progress(const SSL* ssl, int event, int value) {
+  if (event != SSL_CB_CONNECT_EXIT || value != 1) return;
+  auto* peer = static_cast<TlsPeer*>(SSL_get_app_data(ssl));
+  peer->handshake_spoke = true;
+  ++peer->idle_messages;
+  if (peer->chatters()) SSL_set_shutdown(const_cast<SSL*>(ssl), SSL_RECEIVED_SHUTDOWN);
 }
 
 }  // namespace penstock

@@ -5,11 +5,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "config/settings.h"
+#include "net/tls_bio.h"
 #include "net/tls_ptr.h"
 #include "net/tls_session_cache.h"
 
@@ -22,6 +24,9 @@ namespace penstock {
 // context that uses it.
 class TrustStores {
  public:
+  // From now on the system's CAs are those that there are now. What it gives is equal as long as
+  // they do not change.
+  std::string look_at_system();
   // `ca_pem` replaces the system's CAs (OpenSSL's default paths, SSL_CERT_FILE and SSL_CERT_DIR)
   // unless empty; `extra_ca_pem` adds to either. Any certificate given is trusted as it stands, an
   // intermediate too.
@@ -30,6 +35,7 @@ class TrustStores {
 
  private:
   std::mutex mutex_;
+  std::string system_;                                           // protected by mutex_
   std::map<std::string, std::weak_ptr<X509_STORE>> by_content_;  // protected by mutex_
 };
 
@@ -37,6 +43,12 @@ class TrustStores {
 struct TlsPeer {
   TlsSessionKey key;
   std::string certificate_fault;  // why verification failed, once it has
+  bool handshake_spoke = false;   // it has taken buffers for both directions, used or not
+  int idle_messages = 0;          // of the handshake, since application data was read
+
+  // A peer sends a few tickets at a time and rarely a new key; each costs more than data does.
+  static constexpr int kMostIdleMessages = 32;
+  bool chatters() const { return idle_messages > kMostIdleMessages; }
 };
 
 // An SSL_CTX: TLS 1.2 or later, the peer's chain, dates, purpose and name verified, no
@@ -53,22 +65,28 @@ class TlsClientContext {
   TlsClientContext(const TlsClientContext&) = delete;
   TlsClientContext& operator=(const TlsClientContext&) = delete;
 
-  // A client on the connected socket `fd`, before its handshake, with a kept session when there is
-  // one. Null when there is no name to verify or no memory. `peer` must outlive it.
-  SslPtr open(int fd, TlsPeer& peer, WallTime now) const;
+  // A client on a connected socket, before its handshake, with a kept session when there is one.
+  // Null when there is no name to verify or no memory. `socket` and `peer` must outlive it.
+  SslPtr open(BioSocket& socket, TlsPeer& peer, WallTime now) const;
+
+  // When the first of the certificates that we show of ourselves ends; nullopt when there is none.
+  std::optional<WallTime> certificate_not_after() const { return certificate_not_after_; }
 
  private:
   TlsClientContext(const TlsSettings& settings, std::shared_ptr<X509_STORE> store);
   Result<void> configure(const TlsSettings& settings);
+  Result<void> use_chain(const std::string& pem);
   Result<void> use_identity(const std::string& cert_pem, const std::string& key_pem);
   bool expect_name(SSL* ssl, const std::string& server_name) const;
 
   static int on_verified(int ok, X509_STORE_CTX* verification);
   static int on_new_session(SSL* ssl, SSL_SESSION* session);
+  static void on_progress(const SSL* ssl, int event, int value);
 
   const bool verify_;
   const std::shared_ptr<X509_STORE> store_;  // null when nothing is verified
   const SslContextPtr context_;
+  std::optional<WallTime> certificate_not_after_;
   mutable TlsSessionCache sessions_;
 };
 

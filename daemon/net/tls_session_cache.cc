@@ -1,7 +1,10 @@
 #include "net/tls_session_cache.h"
 
+#include <openssl/err.h>
+
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <utility>
 
 namespace penstock {
@@ -21,10 +24,11 @@ long lifetime(const SSL_SESSION* session) {
   return std::min(ours, hint);
 }
 
-bool expired(const SSL_SESSION* session, WallTime now) {
-  using std::chrono::seconds;
-  const WallTime made{seconds(SSL_SESSION_get_time(session))};
-  return now >= made + seconds(lifetime(session));
+bool certificate_has_expired(SSL_SESSION* session, WallTime now) {
+  const X509* certificate = SSL_SESSION_get0_peer(session);
+  if (certificate == nullptr) return false;
+  std::time_t at = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  return X509_cmp_time(X509_get0_notAfter(certificate), &at) <= 0;  // 0: it cannot be read
 }
 
 }  // namespace
@@ -32,11 +36,21 @@ bool expired(const SSL_SESSION* session, WallTime now) {
 void TlsSessionCache::put(const TlsSessionKey& key, SSL_SESSION* session) {
   if (capacity_ == 0 || SSL_SESSION_is_resumable(session) == 0) return;
   SslSessionPtr copy(SSL_SESSION_dup(session));
-  if (copy == nullptr) return;
+  if (copy == nullptr) {
+    ERR_clear_error();  // it goes without, within a read that goes well
+    return;
+  }
   const std::lock_guard lock(mutex_);
   auto& sessions = touch(key)->sessions;
   if (sessions.size() == kTicketsPerHost) sessions.erase(sessions.begin());
   sessions.push_back(std::move(copy));
+}
+
+bool TlsSessionCache::expired(SSL_SESSION* session, WallTime now) const {
+  using std::chrono::seconds;
+  const WallTime made{seconds(SSL_SESSION_get_time(session))};
+  if (now >= made + seconds(lifetime(session))) return true;
+  return verified_ && certificate_has_expired(session, now);
 }
 
 SslSessionPtr TlsSessionCache::take(const TlsSessionKey& key, WallTime now) {
@@ -52,7 +66,9 @@ SslSessionPtr TlsSessionCache::take(const TlsSessionKey& key, WallTime now) {
   }
   by_use_.splice(by_use_.begin(), by_use_, host);
   if (!single_use(host->sessions.back().get())) {
-    return SslSessionPtr(SSL_SESSION_dup(host->sessions.back().get()));
+    SslSessionPtr copy(SSL_SESSION_dup(host->sessions.back().get()));
+    if (copy == nullptr) ERR_clear_error();
+    return copy;
   }
   SslSessionPtr taken = std::move(host->sessions.back());
   host->sessions.pop_back();

@@ -3,8 +3,9 @@
 // The key is the name that was verified and the port, so that a ticket never serves another name;
 // there is one cache per TlsClientContext, so that it never serves another identity either. A TLS
 // 1.3 ticket is handed out once (RFC 8446 appendix C.4), a TLS 1.2 session as often as it is
-// asked for. What is kept and what is handed out are copies: no SSL_SESSION is shared by two
-// connections, which may live on two threads.
+// asked for. A session ends with the certificate that was verified for it: nobody looks at that
+// again when it is resumed. What is kept and what is handed out are copies: no SSL_SESSION is
+// shared by two connections, which may live on two threads.
 //
 // Owner: its TlsClientContext. Thread: any; one small mutex. Ends with its owner.
 #pragma once
@@ -34,8 +35,9 @@ class TlsSessionCache {
  public:
   static constexpr std::size_t kTicketsPerHost = 4;
 
-  // Keeps sessions of `capacity` hosts, those used last; 0 keeps none.
-  explicit TlsSessionCache(std::size_t capacity) : capacity_(capacity) {}
+  // Keeps sessions of `capacity` hosts, those used last; 0 keeps none. `verified`: their servers'
+  // certificates were.
+  TlsSessionCache(std::size_t capacity, bool verified) : capacity_(capacity), verified_(verified) {}
   TlsSessionCache(const TlsSessionCache&) = delete;
   TlsSessionCache& operator=(const TlsSessionCache&) = delete;
 
@@ -53,10 +55,12 @@ class TlsSessionCache {
   };
   using Hosts = std::list<Host>;
 
+  bool expired(SSL_SESSION* session, WallTime now) const;
   Hosts::iterator touch(const TlsSessionKey& key);
   void remove(Hosts::iterator host);
 
   const std::size_t capacity_;
+  const bool verified_;
   mutable std::mutex mutex_;
   // Protected by mutex_.
   Hosts by_use_;  // used last first

@@ -19,6 +19,7 @@
 
 #include "net/socket.h"
 #include "net/stream.h"
+#include "net/tls_bio.h"
 #include "net/tls_context.h"
 
 namespace penstock {
@@ -47,6 +48,7 @@ class TlsStream final : public Stream, private StreamHandler {
   IoResult write(std::span<const std::string_view> pieces) override;
   using Stream::write;
   bool has_pending() const override { return SSL_has_pending(ssl_.get()) == 1; }
+  bool is_announced() const override { return !has_pending() || socket_.has_input(); }
   void pause_read(PauseReason reason) override { socket_.pause_read(reason); }
   void resume_read(PauseReason reason) override { socket_.resume_read(reason); }
   void rest(const std::shared_ptr<WatchGate>& gate) override { socket_.rest(gate); }
@@ -67,17 +69,22 @@ class TlsStream final : public Stream, private StreamHandler {
 
   IoResult write_record(std::string_view bytes);
   IoResult read_stopped(int result);
+  int error_of(int result) const;  // as SSL_get_error() says it
+  void free_handshake_buffers();
   IoResult fail(int ssl_error, int sys);
+  IoResult fail_chatter();
   void send_close_notify();
   void route_events();
 
   const std::shared_ptr<const TlsClientContext> context_;  // outlives ssl_: its sessions go there
   TlsPeer peer_;
   WatchedSocket socket_;
-  SslPtr ssl_;                            // ends before socket_
+  BioSocket bio_socket_;                  // socket_'s descriptor
+  SslPtr ssl_;                            // ends before both
   StreamHandler* handler_ = nullptr;      // borrowed: the stream's owner
   std::size_t blocked_record_bytes_ = 0;  // of the write that OpenSSL wants repeated as it was
   End end_ = End::kOpen;
+  bool established_ = false;  // OpenSSL forgets it once anything has failed
   std::optional<Error> error_;
 };
 

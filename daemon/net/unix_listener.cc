@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <charconv>
+#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -19,6 +21,7 @@ namespace penstock {
 namespace {
 
 constexpr mode_t kPermissionBits = 07777;
+constexpr int kMostLockTries = 1000;  // a millisecond each; it is held for less than one
 
 Unexpected<Error> failed(int sys, std::string detail) {
   return Unexpected{Error{.code = ErrorCode::kProxyInternalError,
@@ -54,6 +57,24 @@ Unexpected<Error> cannot_listen(const std::string& path, int sys, const std::str
 int bind_to(int fd, const SocketAddress& address) {
   return ::bind(fd, address.data(), address.length()) == 0 ? 0 : errno;
 }
+
+// Only one process at a time makes or replaces sockets in a folder: one that is bound and does not
+// listen yet looks like one that was left behind. Where the folder cannot be locked, or somebody
+// holds the lock, it goes on without.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder)
+      : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 1'000'000};
+    for (int tries = kMostLockTries; fd_ && tries > 0; --tries) {
+      if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+      ::nanosleep(&kPause, nullptr);
+    }
+  }
+
+ private:
+  UniqueFd fd_;  // the lock ends with it
+};
 
 // Knocks at a socket that is there already: 0 when somebody serves it, else the errno. A full queue
 // (EAGAIN) is one that somebody serves.
@@ -175,21 +196,26 @@ Result<void> UnixSocketFile::set_access(const UnixAccess& access) const {
   return {};
 }
 
-void UnixSocketFile::unlink() {
+bool UnixSocketFile::is_at_path() const {
   struct stat found {};
-  if (path_.empty() || ::lstat(path_.c_str(), &found) != 0) return;
-  if (found.st_dev == device_ && found.st_ino == inode_) ::unlink(path_.c_str());
+  if (::lstat(path_.c_str(), &found) != 0) return false;
+  return found.st_dev == device_ && found.st_ino == inode_;
 }
 
-Result<UnixListening> listen_unix(const std::string& path, const UnixAccess& access) {
+void UnixSocketFile::unlink() {
+  if (!path_.empty() && is_at_path()) ::unlink(path_.c_str());
+}
+
+Result<UnixListening> listen_unix(const std::string& path, const UnixAccess& access, int type) {
   const auto address = SocketAddress::from_unix_path(path);
   if (!address) return cannot_listen(path, ENAMETOOLONG, reason(ENAMETOOLONG));
   UnixListening made;
-  made.fd.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  made.fd.reset(::socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   // The file is made with the socket's mode less the umask: never wider than it is meant to be.
   if (!made.fd || ::fchmod(made.fd.get(), access.mode) != 0) {
     return cannot_listen(path, errno, reason(errno));
   }
+  const FolderLock lock(folder_of(path));
   if (auto bound = bind_or_replace(made.fd.get(), path, *address); !bound) {
     return Unexpected{std::move(bound).error()};
   }

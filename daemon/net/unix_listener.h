@@ -1,6 +1,7 @@
 // Listening on a unix socket: its file, whose it is, and what was left behind at its path.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <optional>
@@ -37,8 +38,14 @@ class UnixSocketFile {
   ~UnixSocketFile() { unlink(); }
 
   Result<void> set_access(const UnixAccess& access) const;
+  explicit operator bool() const { return !path_.empty(); }
+  // Somebody has removed it, or put another in its place: nobody can come by the path any more.
+  bool is_lost() const { return !path_.empty() && !is_at_path(); }
+  // It is another process's from now on.
+  void release() { path_.clear(); }
 
  private:
+  bool is_at_path() const;
   void unlink();
 
   std::string path_;
@@ -54,8 +61,9 @@ struct UnixListening {
 // A listening, non-blocking unix socket. Nobody can connect before its mode and owner are set. A
 // socket that nobody listens on any more is replaced; one that is served (EADDRINUSE) and a file of
 // another kind (EEXIST) are not. An error's detail is a sentence with the path and what to do, its
-// `sys` the errno. Two processes that start for the same path at the same moment are not kept
-// apart: the later one takes the path.
-Result<UnixListening> listen_unix(const std::string& path, const UnixAccess& access);
+// `sys` the errno. Of two that start for the same path at the same moment one gets it, where both
+// may lock its folder. `type`: or SOCK_SEQPACKET.
+Result<UnixListening> listen_unix(const std::string& path, const UnixAccess& access,
+                                  int type = SOCK_STREAM);
 
 }  // namespace penstock

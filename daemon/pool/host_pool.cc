@@ -27,16 +27,26 @@ HostPool::Sweep::Sweep(HostPool& pool, WorkerPool& owner)
       deadline(owner.timers(), Delegate<void()>::to<&Sweep::on_due>(*this)) {}
 
 HostPool::HostPool(HostKey key, const HostLimits& limits, std::uint64_t identity,
-                   std::size_t worker_count)
-    : key_(std::move(key)), limits_(limits), identity_(identity), slots_(worker_count) {}
+                   std::size_t worker_count, ProcessBounds& bounds, bool paused)
+    : key_(std::move(key)),
+      bounds_(bounds),
+      limits_(limits),
+      identity_(identity),
+      paused_(paused),
+      slots_(worker_count) {
+  for (Slot& slot : slots_) slot.paused = paused;
+}
 
-HostPool::~HostPool() { assert(unused()); }
+HostPool::~HostPool() {
+  assert(unused());
+  bounds_.idle.forget(*this);
+}
 
 // Acquire
 
 AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
                                  const DialLimits& dial_limits, AcquireHandler& handler,
-                                 bool prefers_recent) {
+                                 const AcquireClaim& claim) {
   Next next;
   UpstreamConnection* idle = nullptr;
   std::unique_ptr<Waiter> waiter;
@@ -46,62 +56,79 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
     const std::lock_guard lock(mutex_);
     if (retired_) return Retired{};
     Slot& slot = slot_of(worker);
-    idle = take_idle(slot, *flavor, prefers_recent, next);
+    const unsigned count = claim.waiting_since ? 0 : 1;  // it was counted where it came first
+    if (!slot.paused) idle = take_idle(slot, *flavor, claim.prefers_recent, next);
     if (idle != nullptr) {
       move_to(*idle, ConnectionState::kBusy);
-      ++totals_.acquired_idle;
-      slot.metrics->acquires[AcquireResult::kIdle].add();
-    } else if (idle = take_over(slot, *flavor, prefers_recent, next); idle != nullptr) {
+      totals_.acquired_idle += count;
+      slot.metrics->acquires[AcquireResult::kIdle].add(count);
+    } else if (!slot.paused &&
+               (idle = take_over(slot, *flavor, claim.prefers_recent, next)) != nullptr) {
       taken = true;
-      ++totals_.acquired_takeover;
-      slot.metrics->acquires[AcquireResult::kTakeover].add();
-    } else if (may_wait(slot, *flavor)) {
-      waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler, worker.now());
-      enqueue(slot, *waiter, next);
+      totals_.acquired_takeover += count;
+      slot.metrics->acquires[AcquireResult::kTakeover].add(count);
+    } else if (claim.waiting_since || may_wait(slot, *flavor)) {
+      waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler,
+                                        claim.waiting_since.value_or(worker.now()));
+      const bool dials = enqueue(slot, *waiter, next);
+      if (!claim.waiting_since) {
+        ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
+        slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
+      } else if (waiter->dial_ == nullptr) {
+        take_dial_of_younger(slot, *waiter, next);
+      }
     } else {
-      refused = queue_full();
+      refused = queue_full(slot);
     }
+    if (idle != nullptr) idle->begin_use(worker.now());
   }
   carry_out(next);
   if (idle != nullptr) {
     // Each try that fails ends a connection.
-    if (taken && !bring_home(*idle))
-      return acquire(worker, flavor, dial_limits, handler, prefers_recent);
+    if (taken && !bring_home(*idle)) return acquire(worker, flavor, dial_limits, handler, claim);
     if (!taken) idle->stream_->wake();
-    ++idle->requests_;
     return Lease(*idle);
   }
   if (refused) return *std::move(refused);
   waiter->starting_ = false;
-  const Phase phase = waiter->dial_ != nullptr ? waiter->dial_->dial_phase_ : Phase::kQueue;
+  const Phase phase = waiter->phase();
   return Waiting{std::move(waiter), phase};
 }
 
 bool HostPool::may_wait(Slot& slot, const Flavor& flavor) {
-  return queued_count_ < limits_.max_waiting || may_dial(slot) ||
-         find_spare(slot, flavor) != nullptr;
+  return queued_count_ < limits_.max_waiting || find_spare(slot, flavor) != nullptr ||
+         (may_dial(slot) && bounds_.may_give());
 }
 
-// Gives the request a place in the queue and, where that may be, a dial.
-void HostPool::enqueue(Slot& slot, Waiter& waiter, Next& next) {
-  slot.queued.push_back(waiter);
+// Gives the request a place in the queue and, where that may be, a dial; whether one begins for it.
+bool HostPool::enqueue(Slot& slot, Waiter& waiter, Next& next) {
+  insert_by_age(slot.queued, waiter);
   ++slot.queued_count;
   ++queued_count_;
   UpstreamConnection* spare = find_spare(slot, *waiter.flavor_);
   if (spare != nullptr) pair(waiter, *spare);
   use_permits(waiter.worker_, next);  // the spare one may have been another's help
-  const bool dials = spare == nullptr && waiter.dial_ != nullptr;
-  ++(dials ? totals_.acquired_dialed : totals_.acquired_queued);
-  slot.metrics->acquires[dials ? AcquireResult::kDialed : AcquireResult::kQueued].add();
+  return spare == nullptr && waiter.dial_ != nullptr;
 }
 
-Error HostPool::queue_full() const {
-  const bool all_taken = permits_ >= limits_.max_connections;
+Error HostPool::queue_full(const Slot& slot) const {
+  if (slot.paused) {
+    return {.code = ErrorCode::kDestinationUnavailable,
+            .source = ErrorSource::kInternal,
+            .phase = Phase::kQueue,
+            .limit_key = "pool.max_waiting",
+            .detail = "the upstream is paused and the queue is full"};
+  }
+  const char* detail = "process.max_upstream_connections are busy and the queue is full";
+  if (permits_ >= limits_.max_connections) {
+    detail = "all connections are busy and the queue is full";
+  } else if (!may_connect()) {
+    detail = "pool.max_connecting dials are under way and the queue is full";
+  }
   return {.code = ErrorCode::kConnectionLimitReached,
           .phase = Phase::kQueue,
           .limit_key = "pool.max_waiting",
-          .detail = all_taken ? "all connections are busy and the queue is full"
-                              : "pool.max_connecting dials are under way and the queue is full"};
+          .detail = detail};
 }
 
 // Release
@@ -119,8 +146,7 @@ void HostPool::release(UpstreamConnection& connection, const ReuseHints& hints) 
 }
 
 void HostPool::close(UpstreamConnection& connection, CloseReason reason) {
-  const bool died =
-      reason == CloseReason::kError && connection.requests_ > 1 && connection.is_dead();
+  const bool died = reason == CloseReason::kError && connection.reused() && connection.is_dead();
   Next next;
   {
     const std::lock_guard lock(mutex_);
@@ -135,17 +161,19 @@ void HostPool::close(UpstreamConnection& connection, CloseReason reason) {
 void HostPool::begin_drain(UpstreamConnection& connection) {
   const std::lock_guard lock(mutex_);
   move_to(connection, ConnectionState::kDraining);
+  connection.state_since_ = connection.worker().now();
 }
 
 void HostPool::begin_next(UpstreamConnection& connection) {
   const std::lock_guard lock(mutex_);
   assert(connection.state_ == ConnectionState::kBusy);
-  ++connection.requests_;
+  connection.begin_use(connection.worker().now());
 }
 
 void HostPool::become_tunnel(UpstreamConnection& connection) {
   const std::lock_guard lock(mutex_);
   move_to(connection, ConnectionState::kTunnel);
+  connection.state_since_ = connection.worker().now();
 }
 
 Waiting HostPool::redial(UpstreamConnection& failed, CloseReason reason, const DialLimits& limits,
@@ -165,12 +193,13 @@ Waiting HostPool::redial(UpstreamConnection& failed, CloseReason reason, const D
     slot.paired.push_front(*waiter);
     end_older_idle(failed, next);
     end(failed, reason, next);
+    --next.permits;
     add_dial(worker, *waiter, next);
     use_permits(worker, next);
   }
   carry_out(next);
   waiter->starting_ = false;
-  const Phase phase = waiter->dial_->dial_phase_;
+  const Phase phase = waiter->phase();
   return Waiting{std::move(waiter), phase};
 }
 
@@ -178,7 +207,7 @@ void HostPool::deliver(UpstreamConnection& connection, Waiter& waiter, Next& nex
   UpstreamConnection* spare = waiter.dial_;
   finish_waiting(waiter);
   move_to(connection, ConnectionState::kBusy);
-  ++connection.requests_;
+  connection.begin_use(waiter.worker_.now());
   next.deliver_to = &waiter;
   next.deliver = &connection;
   if (spare != nullptr) find_waiter_for(*spare, next);
@@ -186,16 +215,14 @@ void HostPool::deliver(UpstreamConnection& connection, Waiter& waiter, Next& nex
 
 void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& next) {
   move_to(connection, ConnectionState::kClosed);
+  ++next.permits;
   next.ended.push_back(&connection);
   if (connection.stream_ == nullptr) return;  // a dial: it was never opened
+  if (!connection.abandoned_)                 // else it was another's
+    back_off_from_end(slots_[connection.worker().index()], connection, reason);
   ++totals_.closed[static_cast<std::size_t>(reason)];
-  slot_of(connection.worker()).metrics->connections_closed[reason].add();
-}
-
-void HostPool::set_limits(const HostLimits& limits, std::uint64_t identity) {
-  const std::lock_guard lock(mutex_);
-  limits_ = limits;
-  identity_ = identity;
+  // By name, since the worker that closes may never have met this host (end_idle()).
+  connection.worker().metrics().upstream(key_.upstream).connections_closed[reason].add();
 }
 
 void HostPool::detach(WorkerPool& worker) {
@@ -219,10 +246,9 @@ bool HostPool::retire_if_unused(MonotonicTime now, Duration unused_for) {
   const std::lock_guard lock(mutex_);
   if (!unused()) {
     unused_since_ = kNever;
-  } else if (unused_since_ == kNever) {
-    unused_since_ = now;
-  } else if (now - unused_since_ >= unused_for) {
-    retired_ = true;
+  } else {
+    if (unused_since_ == kNever) unused_since_ = now;
+    retired_ = retired_ || now - unused_since_ >= unused_for;
   }
   return retired_;
 }
@@ -291,6 +317,9 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
 
 void HostPool::carry_out(Next& next) {
   for (UpstreamConnection* connection : next.ended) dispose(*connection);
+  if (const std::uint32_t permits = next.permits + next.own_permits; permits > 0)
+    bounds_.connections.give_back(permits);
+  if (next.idle_since) bounds_.idle.rank(*this, *next.idle_since);
   for (UpstreamConnection* dial : next.dials) {
     dial->start_dial();
     if (dial->waiter_ != nullptr) tell_phase(*dial->waiter_);
@@ -306,13 +335,15 @@ void HostPool::carry_out(Next& next) {
   for (WorkerPool* worker : next.shortages) {
     post(worker->executor(), [host = shared_from_this(), worker] { host->on_warm_due(*worker); });
   }
+  if (next.starving_at != nullptr) starve(*next.starving_at);
+  if (next.homeless != nullptr) settle(*next.homeless);
   for (Waiter* waiter : next.repaired) tell_phase(*waiter);
   // Last: the handler may do anything, also end what the others were about.
   if (next.deliver_to != nullptr) next.deliver_to->handler_.on_acquired(Lease(*next.deliver));
 }
 
 void HostPool::tell_phase(Waiter& waiter) {
-  if (!waiter.starting_) waiter.handler_.on_dial_phase(waiter.dial_->dial_phase_);
+  if (!waiter.starting_) waiter.handler_.on_dial_phase(waiter.phase());
 }
 
 // The permit is back already. The stream closes here, the memory goes a turn later, since a frame

@@ -8,10 +8,11 @@
 
 namespace penstock {
 
-// Paired waiters are all older than queued ones, so the first that fits is the oldest.
+// Paired waiters are older than queued ones of their flavor, so the first that fits is the oldest.
 Waiter* HostPool::first_waiter(Slot& slot, const UpstreamConnection& connection) {
   Waiter* const paired = first_of(slot.paired, connection);
-  return paired != nullptr ? paired : first_of(slot.queued, connection);
+  if (paired != nullptr || slot.paused) return paired;
+  return first_of(slot.queued, connection);
 }
 
 Waiter* HostPool::first_of(WaiterList& waiters, const UpstreamConnection& connection) {
@@ -43,7 +44,7 @@ void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
   if (waiter.state_ == WaiterState::kQueued) {
     Slot& slot = slot_of(waiter.worker_);
     waiter.unlink();
-    slot.paired.push_back(waiter);
+    insert_by_age(slot.paired, waiter);
     waiter.state_ = WaiterState::kPaired;
     --slot.queued_count;
     --queued_count_;
@@ -55,6 +56,7 @@ void HostPool::pair(Waiter& waiter, UpstreamConnection& dial) {
 }
 
 UpstreamConnection* HostPool::find_spare(Slot& slot, const Flavor& flavor) {
+  if (slot.paused) return nullptr;
   for (UpstreamConnection& dial : slot.spare) {
     if (dial.flavor_->same_as(flavor)) return &dial;
   }
@@ -63,7 +65,9 @@ UpstreamConnection* HostPool::find_spare(Slot& slot, const Flavor& flavor) {
 
 // A dial whose waiter is gone serves the oldest one that has none; else it will join the idle ones.
 void HostPool::find_waiter_for(UpstreamConnection& spare, Next& next) {
-  for (Waiter& waiter : slot_of(spare.worker()).queued) {
+  Slot& slot = slot_of(spare.worker());
+  if (slot.paused) return;
+  for (Waiter& waiter : slot.queued) {
     if (!waiter.flavor_->same_as(*spare.flavor_)) continue;
     pair(waiter, spare);
     next.repaired.push_back(&waiter);
@@ -76,7 +80,8 @@ HostPool::Slot* HostPool::neediest_slot() {
   if (queued_count_ == 0) return nullptr;
   Slot* neediest = nullptr;
   for (Slot& slot : slots_) {
-    if (slot.queued_count <= slot.grants_on_their_way + slot.handovers_on_their_way) continue;
+    if (slot.paused || slot.queued_count <= slot.grants_on_their_way + slot.handovers_on_their_way)
+      continue;
     if (neediest == nullptr || slot.queued.front().since_ < neediest->queued.front().since_)
       neediest = &slot;
   }
@@ -86,7 +91,7 @@ HostPool::Slot* HostPool::neediest_slot() {
 // Whether a waiter of this slot may have a dial now. What is idle is of another flavor and gives
 // its permit up; above a lowered limit its end would free none.
 bool HostPool::may_dial(Slot& slot) {
-  if (!may_connect()) return false;
+  if (slot.paused || !may_connect()) return false;
   return permits_ < limits_.max_connections ||
          (permits_ == limits_.max_connections && find_surplus(slot) != nullptr);
 }
@@ -98,18 +103,47 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
   while (may_dial(slot)) {
     Slot* neediest = neediest_slot();
     if (neediest == nullptr || is_helped(*neediest->queued.front().flavor_)) return;
-    const bool full = permits_ == limits_.max_connections;
-    if (neediest->worker != &own) {
-      if (full) evict_surplus(slot, next);
-      ++permits_;
-      ++granted_count_;
-      ++neediest->grants_on_their_way;
-      next.grants.push_back(neediest->worker);
-      continue;
+    if (!get_permit(slot, next)) {
+      if (!std::exchange(starving_, true)) next.starving_at = &own;
+      return;
     }
-    if (full) evict_surplus(slot, next);
-    add_dial(own, neediest->queued.front(), next);
+    if (neediest->worker == &own) {
+      add_dial(own, neediest->queued.front(), next);
+    } else {
+      grant(*neediest, next);
+    }
   }
+}
+
+// A permit of the process, where may_dial() says that the host has one; what is surplus gives way.
+bool HostPool::get_permit(Slot& slot, Next& next) {
+  if (permits_ == limits_.max_connections) evict_surplus(slot, next);
+  if (take_permit(next)) return true;
+  if (find_surplus(slot) == nullptr) return false;
+  evict_surplus(slot, next);
+  return take_permit(next);
+}
+
+// What has come free serves again at once, but for above a lowered limit: there it goes back, and
+// the host waits until as many have.
+bool HostPool::take_permit(Next& next) {
+  if (bounds_.connections.exceeded()) return false;
+  if (next.own_permits > 0) {
+    --next.own_permits;
+  } else if (next.permits > 0 && !bounds_.connections.wanted()) {
+    --next.permits;
+  } else {
+    return bounds_.connections.try_take();
+  }
+  return true;
+}
+
+// With a permit of the process.
+void HostPool::grant(Slot& slot, Next& next) {
+  ++permits_;
+  ++granted_count_;
+  ++slot.grants_on_their_way;
+  next.grants.push_back(slot.worker);
 }
 
 // Whether as many connections or dials as there are waiters without one will be there for them
@@ -122,6 +156,7 @@ bool HostPool::is_helped(const Flavor& flavor) {
   return help >= queued_count_;
 }
 
+// With a permit of the process.
 void HostPool::add_dial(WorkerPool& worker, Waiter& waiter, Next& next) {
   UpstreamConnection& dial = new_dial(worker, waiter.flavor_, waiter.limits_);
   pair(waiter, dial);
@@ -143,16 +178,21 @@ HostPool::Grant::Grant(std::shared_ptr<HostPool> host, WorkerPool& worker)
 // The worker may be gone by then: its executor ended with what was posted to it.
 HostPool::Grant::~Grant() {
   if (host_ == nullptr) return;
-  const std::lock_guard lock(host_->mutex_);
-  host_->take_back_grant(slot_);
+  Next next;
+  {
+    const std::lock_guard lock(host_->mutex_);
+    host_->take_back_grant(slot_, next);
+  }
+  host_->carry_out(next);
 }
 
 void HostPool::Grant::arrive() { std::exchange(host_, nullptr)->on_grant(*worker_); }
 
-void HostPool::take_back_grant(std::size_t slot) {
+void HostPool::take_back_grant(std::size_t slot, Next& next) {
   --slots_[slot].grants_on_their_way;
   --granted_count_;
   --permits_;
+  ++next.own_permits;
   unused_since_ = kNever;
 }
 
@@ -161,7 +201,7 @@ void HostPool::on_grant(WorkerPool& worker) {
   Next next;
   {
     const std::lock_guard lock(mutex_);
-    take_back_grant(worker.index());
+    take_back_grant(worker.index(), next);
     // For its own waiter, or another's when that one has left.
     if (slots_[worker.index()].worker != nullptr) use_permits(worker, next);
   }
@@ -184,6 +224,8 @@ void HostPool::cancel(Waiter& waiter) {
 }
 
 Waiter::~Waiter() { host_.cancel(*this); }
+
+Phase Waiter::phase() const { return dial_ != nullptr ? dial_->dial_phase() : Phase::kQueue; }
 
 void HostPool::on_dialed(UpstreamConnection& connection) {
   Next next;
@@ -222,15 +264,21 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
     const std::lock_guard lock(mutex_);
     Slot& own = slot_of(connection.worker());
     totals_.last_error = token(error.code);
-    Waiter* waiter = connection.waiter_;
-    if (waiter != nullptr) {
+    Waiter* waiter = std::exchange(connection.waiter_, nullptr);
+    if (waiter != nullptr) waiter->dial_ = nullptr;
+    end(connection, CloseReason::kError, next);
+    // Who was given the dial of a request that left came after it began, and has one of its own
+    // now: so a request fails by the same dials on whichever worker it waits.
+    const bool came_later = waiter != nullptr && waiter->since_ > connection.created_;
+    if (came_later && may_dial(own) && get_permit(own, next)) {
+      add_dial(connection.worker(), *waiter, next);
+    } else if (waiter != nullptr) {
       finish_waiting(*waiter);
       failing.push_back(*waiter);
     }
-    end(connection, CloseReason::kError, next);
     // Nothing else of this host works: whoever queued before the dial began learns the same.
     if (busy_count_ == 0 && idle_count_ == 0 && draining_count_ == 0 && tunnel_count_ == 0) {
-      take_waiters_before(own, connection.created_, failing);
+      take_waiters_before(own, connection.created_, *connection.flavor_, failing);
       for (Slot& slot : slots_) {
         if (&slot != &own && !(slot.queued.empty() && slot.paired.empty()))
           others.push_back(slot.worker);
@@ -242,25 +290,33 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
   }
   for (WorkerPool* other : others) {
     post(other->executor(), [host = shared_from_this(), other, before = connection.created_,
-                             error] { host->fail_waiters(*other, before, error); });
+                             flavor = connection.flavor_,
+                             error] { host->fail_waiters(*other, before, *flavor, error); });
   }
   carry_out(next);
   fail(failing, error);
 }
 
-void HostPool::fail_waiters(WorkerPool& worker, MonotonicTime before, const Error& error) {
+void HostPool::fail_waiters(WorkerPool& worker, MonotonicTime before, const Flavor& flavor,
+                            const Error& error) {
   WaiterList failing;
   {
     const std::lock_guard lock(mutex_);
-    take_waiters_before(slots_[worker.index()], before, failing);
+    take_waiters_before(slots_[worker.index()], before, flavor, failing);
   }
   fail(failing, error);
 }
 
-// Paired ones have a dial of their own, whose end they await.
-void HostPool::take_waiters_before(Slot& slot, MonotonicTime before, WaiterList& failing) {
-  while (!slot.queued.empty() && slot.queued.front().since_ < before) {
-    Waiter& waiter = slot.queued.front();
+// Paired ones have a dial of their own, whose end they await; paused ones await no dial. What
+// befell one flavor (a handshake, a refusal by egress) says nothing of another.
+void HostPool::take_waiters_before(Slot& slot, MonotonicTime before, const Flavor& flavor,
+                                   WaiterList& failing) {
+  if (slot.paused) return;
+  for (auto it = slot.queued.begin(); it != slot.queued.end();) {
+    Waiter& waiter = *it;
+    ++it;
+    if (waiter.since_ >= before) return;
+    if (!waiter.flavor_->same_as(flavor)) continue;
     finish_waiting(waiter);
     failing.push_back(waiter);
   }

@@ -62,8 +62,7 @@ void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
       ++it;
       if (idle.created_ > failed.created_ || idle.address_ != failed.address_ || idle.looking_)
         continue;
-      if (&idle.worker() != &failed.worker()) seize(idle, failed.worker(), next);
-      end(idle, CloseReason::kError, next);
+      end_idle(idle, failed.worker(), CloseReason::kError, next);
     }
   }
 }
@@ -71,10 +70,12 @@ void HostPool::end_older_idle(const UpstreamConnection& failed, Next& next) {
 // Why a connection may not serve another exchange; nothing when it may.
 std::optional<CloseReason> HostPool::unfit(const UpstreamConnection& connection) const {
   if (connection.flavor_->identity != identity_) return CloseReason::kRetiredReload;
-  if (permits_ > limits_.max_connections) return CloseReason::kTrimmed;
+  if (permits_ > limits_.max_connections || bounds_.connections.exceeded())
+    return CloseReason::kTrimmed;
   if (!limits_.reuse && connection.requests_ > 0) return CloseReason::kMaxRequests;
   if (connection.requests_ >= limits_.max_requests) return CloseReason::kMaxRequests;
   if (connection.departed_) return CloseReason::kRetiredDns;
+  if (connection.id_ < retired_below_) return CloseReason::kAdmin;
   if (connection.requests_ >= connection.server_max_requests_) return CloseReason::kServerClose;
   if (end_of_life(connection) <= connection.worker().now()) return CloseReason::kMaxLifetime;
   return std::nullopt;
@@ -96,7 +97,6 @@ MonotonicTime HostPool::end_of_idling(const UpstreamConnection& connection) cons
 
 // What it did with a connection that was never used says nothing of those that were.
 void HostPool::learn_from_close(const UpstreamConnection& idle, CloseReason reason) {
-  back_off_from_close(idle);
   if (reason != CloseReason::kPeerClosedIdle || idle.requests_ == 0) return;
   const MonotonicTime now = idle.worker().now();
   learned_idle_.on_closed(now - idle.idle_since_, now);
@@ -129,6 +129,7 @@ void HostPool::leave_idle(UpstreamConnection& connection) {
   Slot& slot = slot_of(connection.worker());
   --idle_count_;
   --slot.idle_count;
+  bounds_.idle.leave();
   // Another worker's clocks are its own: who takes a connection from it tells it so.
   if (slot.warm != nullptr && slot.worker->executor().on_thread()) notice_shortage(slot);
 }
@@ -147,11 +148,12 @@ void HostPool::arm_sweep(Slot& slot) {
 }
 
 // A connection that came back or was just dialled: to a waiter, to the idle ones, or to its end.
-void HostPool::place(UpstreamConnection& connection, Next& next) {
+void HostPool::place(UpstreamConnection& connection, Next& next, bool may_evict) {
   std::optional<CloseReason> reason = unfit(connection);
   const bool fresh =
       connection.requests_ == 0;  // its dial was begun for somebody: that one is served
   Slot& slot = slot_of(connection.worker());
+  if (!reason && !fresh && gives_way()) reason = CloseReason::kEvicted;
   if (!reason || fresh) {
     Waiter* waiter = first_waiter(slot, connection);
     if (waiter == nullptr || !fresh) {
@@ -165,13 +167,7 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
       return;
     }
   }
-  if (!reason && !limits_.reuse) reason = CloseReason::kMaxRequests;
-  if (!reason && connection.server_idle_ && *connection.server_idle_ <= Duration::zero())
-    reason = CloseReason::kServerClose;
-  // A waiter of another flavor or worker needs the permit.
-  if (!reason && permits_ >= limits_.max_connections && neediest_slot() != nullptr) {
-    reason = CloseReason::kEvicted;
-  }
+  if (!reason) reason = unfit_to_idle(connection);
   if (!reason && idle_count_ >= limits_.max_idle) {
     if (slot.idle.empty()) {
       reason = CloseReason::kTrimmed;
@@ -179,12 +175,28 @@ void HostPool::place(UpstreamConnection& connection, Next& next) {
       end(slot.idle.back(), CloseReason::kTrimmed, next);  // the freshest are kept
     }
   }
+  if (!reason && !bounds_.idle.reserve()) {
+    if (may_evict) {
+      next.homeless = &connection;
+      return;
+    }
+    reason = CloseReason::kEvicted;
+  }
   if (reason) {
     end(connection, *reason, next);
   } else {
     move_to(connection, ConnectionState::kIdle);
+    note_idle(connection, next);
   }
   use_permits(connection.worker(), next);
+}
+
+std::optional<CloseReason> HostPool::unfit_to_idle(const UpstreamConnection& connection) {
+  if (!limits_.reuse) return CloseReason::kMaxRequests;
+  if (connection.server_idle_ && *connection.server_idle_ <= Duration::zero())
+    return CloseReason::kServerClose;
+  if (permit_is_needed()) return CloseReason::kEvicted;
+  return std::nullopt;
 }
 
 // Idle connections
@@ -253,32 +265,6 @@ void HostPool::mark_departed(std::string_view host, const SocketAddress& address
 bool HostPool::in_use() const {
   const std::lock_guard lock(mutex_);
   return permits_ > 0;
-}
-
-void HostPool::trim(WorkerPool& worker) {
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& slot = slot_of(worker);
-    let_cool(slot);
-    ConnectionList kept;
-    kept.splice_back(slot.idle);
-    while (!kept.empty()) {
-      UpstreamConnection& connection = kept.back();  // the oldest first
-      std::optional<CloseReason> reason = unfit(connection);
-      if (!reason && (idle_count_ > limits_.max_idle || !limits_.reuse))
-        reason = CloseReason::kTrimmed;
-      if (reason) {
-        end(connection, *reason, next);
-      } else {
-        connection.unlink();
-        slot.idle.push_front(connection);
-      }
-    }
-    arm_sweep(slot);
-    use_permits(worker, next);
-  }
-  carry_out(next);
 }
 
 }  // namespace penstock

@@ -78,24 +78,29 @@ void HostPool::discard(UpstreamConnection& connection) {
 UpstreamConnection* HostPool::find_surplus(Slot& own) {
   if (!own.idle.empty()) return &own.idle.back();
   for (Slot& slot : slots_) {
-    if (!slot.idle.empty() && !slot.idle.back().looking_) return &slot.idle.back();
+    if (UpstreamConnection* idle = oldest_idle(slot)) return idle;
   }
   return nullptr;
 }
 
 void HostPool::evict_surplus(Slot& own, Next& next) {
   UpstreamConnection& surplus = *find_surplus(own);
-  if (&surplus.worker() != own.worker) seize(surplus, *own.worker, next);
-  end(surplus, CloseReason::kEvicted, next);
+  end_idle(surplus, *own.worker, CloseReason::kEvicted, next);
+  --next.permits;
+  ++next.own_permits;
 }
 
-// Takes another worker's idle connection only to end it.
-void HostPool::seize(UpstreamConnection& connection, WorkerPool& worker, Next& next) {
-  Slot& robbed = slot_of(connection.worker());
-  if (robbed.warm != nullptr) next.shortages.push_back(robbed.worker);
-  move_to(connection, ConnectionState::kBusy);
-  change_worker(connection, worker);
-  connection.abandoned_ = true;
+// Another worker's is taken over only to end; `by` may have nothing else here.
+void HostPool::end_idle(UpstreamConnection& idle, WorkerPool& by, CloseReason reason, Next& next) {
+  if (&idle.worker() != &by) {
+    Slot& robbed = slot_of(idle.worker());
+    if (robbed.warm != nullptr) next.shortages.push_back(robbed.worker);
+    move_to(idle, ConnectionState::kBusy);
+    change_worker(idle, by);
+    idle.abandoned_ = true;
+    back_off_from_end(robbed, idle, reason);
+  }
+  end(idle, reason, next);
 }
 
 // Looking
@@ -118,8 +123,12 @@ void HostPool::end_look(UpstreamConnection& connection) {
     if (first != nullptr || older_waiters(slot, connection, first) != nullptr) {
       move_to(connection, ConnectionState::kBusy);
       place(connection, next);
-    } else if (connection.gate_ != nullptr) {
-      connection.stream_->rest(connection.gate_);
+    } else if (permit_is_needed()) {
+      end(connection, CloseReason::kEvicted, next);
+      use_permits(connection.worker(), next);
+    } else {
+      note_idle(connection, next);
+      if (connection.gate_ != nullptr) connection.stream_->rest(connection.gate_);
     }
   }
   carry_out(next);
@@ -151,6 +160,7 @@ HostPool::Slot* HostPool::older_waiters(Slot& own, const UpstreamConnection& con
 
 // More wait there than connections are on their way.
 bool HostPool::lacks_connections(Slot& slot) {
+  if (slot.paused) return false;
   std::uint32_t waiting = slot.queued_count;
   for (auto it = slot.paired.begin(); it != slot.paired.end(); ++it) ++waiting;
   return waiting > slot.handovers_on_their_way;
@@ -214,6 +224,7 @@ void HostPool::drop_handover(UpstreamConnection& connection, std::size_t slot) {
   }
   connection.stream_->abandon(*connection.gate_);
   delete &connection;
+  bounds_.connections.give_back(1);
 }
 
 }  // namespace penstock

@@ -21,9 +21,28 @@ using std::chrono::seconds;
 constexpr Duration kCheckAfter = milliseconds(100);
 // When permits or dials were lacking.
 constexpr Duration kLookAgainAfter = seconds(1);
-// A connection that nobody used and that the upstream closed so soon counts as a failure.
+// A connection that nobody used and that was closed so soon counts as a failure: by the upstream,
+// or for lack of room.
 constexpr Duration kShortLife = seconds(10);
+// What was swept had the time that is meant for it, unless that is next to nothing.
+constexpr Duration kShortIdling = seconds(1);
 constexpr Duration kReplaceAhead = seconds(1);
+
+// An unused connection that ends younger than this, for this reason, would end the same again.
+Duration short_life(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kIdleTimeout:
+    case CloseReason::kMaxLifetime:
+      return kShortIdling;
+    case CloseReason::kPeerClosedIdle:
+    case CloseReason::kUnexpectedData:
+    case CloseReason::kEvicted:
+    case CloseReason::kTrimmed:
+      return kShortLife;
+    default:
+      return Duration(0);
+  }
+}
 
 }  // namespace
 
@@ -93,7 +112,7 @@ MonotonicTime HostPool::replace_at(const UpstreamConnection& idle) const {
 }
 
 void HostPool::top_up(Slot& slot, Next& next) {
-  if (slot.warm == nullptr) return;
+  if (slot.warm == nullptr || slot.paused) return;
   Warm& warm = *slot.warm;
   const MonotonicTime now = slot.worker->now();
   const std::uint32_t have = count_warm(slot);
@@ -105,7 +124,8 @@ void HostPool::top_up(Slot& slot, Next& next) {
   }
   for (std::uint32_t lacking = share - have; lacking > 0; --lacking) {
     // Who waits comes first; what is idle elsewhere is not closed for this.
-    if (queued_count_ > 0 || permits_ >= limits_.max_connections || !may_connect()) {
+    if (queued_count_ > 0 || permits_ >= limits_.max_connections || !may_connect() ||
+        !bounds_.idle.has_room_beside(dialing_count_) || !take_permit(next)) {
       warm.check.arm(now + kLookAgainAfter);
       return;
     }
@@ -124,9 +144,15 @@ void HostPool::back_off(Slot& slot) {
   slot.warm->back_off.on_failure(slot.worker->now(), slot.worker->draw());
 }
 
-void HostPool::back_off_from_close(const UpstreamConnection& idle) {
-  const bool unused = idle.requests_ == 0;
-  if (unused && idle.worker().now() - idle.created_ < kShortLife) back_off(slot_of(idle.worker()));
+// Those that end together count once.
+void HostPool::back_off_from_end(Slot& slot, const UpstreamConnection& connection,
+                                 CloseReason reason) {
+  if (slot.warm == nullptr || connection.requests_ > 0) return;
+  if (!connection.flavor_->same_as(*slot.warm->flavor)) return;
+  const MonotonicTime now = connection.worker().now();
+  if (now - connection.created_ >= short_life(reason)) return;
+  if (now >= slot.warm->back_off.not_before())
+    slot.warm->back_off.on_failure(now, connection.worker().draw());
 }
 
 }  // namespace penstock

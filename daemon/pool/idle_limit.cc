@@ -13,6 +13,9 @@ using std::chrono::seconds;
 
 constexpr Duration kOneMoment = seconds(1);
 constexpr Duration kRemembered = minutes(10);
+// No server keeps a connection for less on purpose: it closed for another reason, such as a worker
+// that ends after so many requests. A limit of a second may be seen a little early.
+constexpr Duration kShortestLimit = milliseconds(900);
 
 Duration tolerance(Duration idle) { return std::max<Duration>(idle / 10, milliseconds(50)); }
 
@@ -21,6 +24,7 @@ bool alike(Duration a, Duration b) { return std::max(a, b) - std::min(a, b) <= t
 }  // namespace
 
 void IdleLimit::on_closed(Duration idle, MonotonicTime now) {
+  if (idle < kShortestLimit) return;
   const bool same_moment = last_ != kNever && now - last_ < kOneMoment;
   if (last_ != kNever && now - last_ > kRemembered) count_ = 0;
   last_ = now;

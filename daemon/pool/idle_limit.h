@@ -2,8 +2,9 @@
 //
 // Three closes after about the same idle time say what its limit is. Closes of one moment count
 // once, and not at all when they came after different times: a server that restarts closes
-// everything. Sweeping earlier than the limit leaves nothing to observe, so that what was learned
-// is forgotten after a while and learned anew, at the price of three closes that hurt nobody.
+// everything. One right after a response says nothing of idling. Sweeping earlier than the limit
+// leaves nothing to observe, so that what was learned is forgotten after a while and learned anew,
+// at the price of three closes that hurt nobody.
 //
 // A value: owned by its HostPool, under whose mutex it is used.
 #pragma once
@@ -22,6 +23,7 @@ class IdleLimit {
   // A connection was found alive after so long.
   void on_alive(Duration idle);
 
+  bool has_samples() const { return count_ > 0; }
   // The peer's limit, as it was observed.
   Limit observed(MonotonicTime now) const;
   // How long we keep a connection for it: less a tenth or a second, whichever is less.

@@ -5,10 +5,12 @@
 // file retires it), while busy the exchange that leases it does.
 //
 // Owner: the HostPool's lists. Thread: its worker's; another worker may take it while it is idle,
-// and otherwise only links it, under the HostPool's mutex. It ends in kClosed: its stream closes at
+// and otherwise only links it, under the HostPool's mutex. What a row of /connections shows changes
+// under it too, or while dialling before others may look. It ends in kClosed: its stream closes at
 // once, its memory a turn later.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -61,9 +63,13 @@ class UpstreamConnection final : public ListNode<>,
   // Exchanges that leased it, the present one included; above 1 it is a reused one.
   std::uint64_t requests() const { return requests_; }
   const DialTimes& dial_times() const { return dial_times_; }
+  // Has stood still before this exchange, used or not: it may have died unseen.
+  bool reused() const { return requests_ > 1 || idle_since_ != kNever; }
   bool tls_resumed() const { return tls_resumed_; }
   ConnectionState state() const { return state_; }
-  // When it was given back last; kNever before its first use has ended.
+  // Of its dial; any thread, under the HostPool's mutex.
+  Phase dial_phase() const { return dial_phase_; }
+  // When it became idle last; kNever when it never did.
   MonotonicTime idle_since() const { return idle_since_; }
   // Looks whether the peer has closed it or spoken meanwhile: one system call. What was idle a
   // moment ago may have died before its event was served.
@@ -75,6 +81,10 @@ class UpstreamConnection final : public ListNode<>,
   friend class HostPool;
 
   void start_dial();
+  void begin_use(MonotonicTime now) {
+    ++requests_;
+    state_since_ = now;
+  }
   void heed(const ReuseHints& hints);
   // Dialled for this name, to this address; ports do not count.
   bool leads_to(std::string_view host, const SocketAddress& address) const;
@@ -101,7 +111,7 @@ class UpstreamConnection final : public ListNode<>,
   bool abandoned_ = false;  // taken from another worker only to be closed
   bool looking_ = false;    // idle, and its worker reads what has come: nobody takes it now
   ConnectionState state_ = ConnectionState::kDialing;
-  Phase dial_phase_ = Phase::kResolve;
+  std::atomic<Phase> dial_phase_ = Phase::kResolve;  // its worker's to set, anybody's to read
   Waiter* waiter_ = nullptr;  // borrowed: the one this dial is for; of the same worker
   Pending dial_;              // the dial itself, while kDialing
   std::unique_ptr<Stream> stream_;
@@ -109,6 +119,8 @@ class UpstreamConnection final : public ListNode<>,
   std::string address_;
   bool tls_resumed_ = false;
   std::uint64_t requests_ = 0;
+  MonotonicTime state_since_ =
+      kNever;  // busy, draining or a tunnel; earlier than idle_since_: idle
   MonotonicTime idle_since_ = kNever;
   std::optional<Duration> server_idle_;  // what the server allows, less a margin
   bool departed_ = false;                // its name leads elsewhere now

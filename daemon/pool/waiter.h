@@ -27,7 +27,8 @@ class AcquireHandler {
  public:
   virtual void on_acquired(Lease lease) = 0;
   virtual void on_acquire_failed(Error error) = 0;
-  // A dial is under way for this request and is now in this phase (also when it is given another).
+  // A dial is under way for this request and is now in this phase (also when it is given another);
+  // kQueue: it is not any more, since the upstream was paused or an older request has its dial.
   // Unlike the two above it may end this request only, and no lease: others are yet to be told.
   virtual void on_dial_phase(Phase phase) = 0;
 
@@ -52,6 +53,8 @@ class Waiter final : public PendingOperation, public ListNode<> {
  private:
   friend class HostPool;
   friend class UpstreamConnection;
+
+  Phase phase() const;  // of its dial; kQueue without one
 
   HostPool& host_;
   WorkerPool& worker_;

@@ -11,6 +11,10 @@ namespace {
 // names.
 constexpr Duration kUnusedFor = std::chrono::seconds(60);
 constexpr Duration kInterval = std::chrono::seconds(10);
+// Above so many hosts those without connections or waiters are forgotten at once, and looked for
+// whenever so many more have come.
+constexpr std::size_t kMostHosts = 4096;
+constexpr std::size_t kLookAfterMore = 1024;
 
 // No server closes a connection for a shorter nap.
 constexpr Duration kSleep = std::chrono::seconds(5);
@@ -29,13 +33,14 @@ std::shared_ptr<const DialTarget> make_target(const AcquireRequest& request) {
   target->tcp_keepalive = request.policy.pool.tcp_keepalive;
   target->write_stall = request.policy.timeouts.write_stall;
   target->source_address = SocketAddress::from_ip(request.policy.source_address, 0);
+  target->scope = request.scope;
   return target;
 }
 
 }  // namespace
 
 DialLimits dial_limits(const TimeoutSettings& timeouts) {
-  return {timeouts.resolve, timeouts.connect, timeouts.tls_handshake};
+  return {timeouts.resolve, timeouts.connect, timeouts.tls_handshake, timeouts.queue};
 }
 
 WorkerPool::WorkerPool(std::size_t index, PoolRegistry& registry, const Outside& outside)
@@ -56,7 +61,7 @@ AcquireOutcome WorkerPool::acquire(const AcquireRequest& request, AcquireHandler
   for (;;) {
     Host& host = host_for(key);
     AcquireOutcome outcome = host.pool->acquire(*this, flavor_for(host, request), limits, handler,
-                                                request.prefers_recent);
+                                                {request.prefers_recent, request.waiting_since});
     if (!std::holds_alternative<Retired>(outcome)) return outcome;
     drop_retired(key);
   }
@@ -67,6 +72,7 @@ void WorkerPool::drop_retired(const HostKeyView& key) {
   const auto it = hosts_.find(key);
   it->second.pool->detach(*this);
   registry_.remove(*it->second.pool);
+  last_host_ = nullptr;
   hosts_.erase(it);
 }
 
@@ -77,26 +83,70 @@ MonotonicTime WorkerPool::woke_at() {
 }
 
 WorkerPool::Host& WorkerPool::host_for(const HostKeyView& key) {
-  if (const auto it = hosts_.find(key); it != hosts_.end()) return it->second;
+  if (last_host_ != nullptr && HostKeyEqual()(last_host_->first, key)) return last_host_->second;
+  if (const auto it = hosts_.find(key); it != hosts_.end()) {
+    last_host_ = &*it;
+    return it->second;
+  }
   std::shared_ptr<HostPool> pool = registry_.find_or_create(key);
   if (!look_after_hosts_.armed()) look_after_hosts_.arm(now() + kInterval);
+  look_soon_when_many();
   const HostKey owned = pool->key();
   return hosts_.emplace(owned, Host{std::move(pool), {}}).first->second;
 }
 
+void WorkerPool::look_soon_when_many() {
+  if (hosts_.size() < kMostHosts || hosts_.size() < hosts_at_last_look_ + kLookAfterMore) return;
+  hosts_at_last_look_ = hosts_.size();
+  look_after_hosts_.arm(now());
+}
+
 const FlavorRef& WorkerPool::flavor_for(Host& host, const AcquireRequest& request) {
-  for (const FlavorRef& flavor : host.flavors) {
-    if (flavor->identity == request.identity && flavor->tls == request.choice.tls) return flavor;
+  Flavor flavor{request.identity, request.choice.tls, request.scope, nullptr};
+  for (const FlavorRef& known : host.flavors) {
+    if (known->same_as(flavor)) return known;
   }
-  Flavor flavor{request.identity, request.choice.tls, make_target(request)};
+  flavor.target = make_target(request);
   return host.flavors.emplace_back(std::make_shared<const Flavor>(std::move(flavor)));
 }
 
-void WorkerPool::on_reconfigured() {
+TrimmedByUpstream WorkerPool::on_reconfigured() {
+  TrimmedByUpstream all;
   for (auto& [key, host] : hosts_) {
     host.flavors.clear();  // made again with the new settings at the next acquire
-    host.pool->trim(*this);
+    const Trimmed trimmed = host.pool->trim(*this);
+    if (trimmed.surplus == 0 && trimmed.retired == 0) continue;
+    Trimmed& sum = all[key.upstream];
+    sum.surplus += trimmed.surplus;
+    sum.retired += trimmed.retired;
   }
+  ProcessBounds& bounds = registry_.bounds();
+  while ((bounds.exceeded() || bounds.connections.wanted()) && evict_idle()) continue;
+  follow_pause({});  // a pause ends with its upstream
+  return all;
+}
+
+// Copies: who is served may meet other hosts. All of them for an empty name.
+std::vector<std::shared_ptr<HostPool>> WorkerPool::pools_of(std::string_view upstream) const {
+  std::vector<std::shared_ptr<HostPool>> pools;
+  for (const auto& [key, host] : hosts_) {
+    if (upstream.empty() || key.upstream == upstream) pools.push_back(host.pool);
+  }
+  return pools;
+}
+
+void WorkerPool::follow_pause(std::string_view upstream) {
+  for (const auto& pool : pools_of(upstream)) pool->follow_pause(*this);
+}
+
+std::uint32_t WorkerPool::close_idle(std::string_view upstream, std::uint64_t id,
+                                     std::uint32_t most) {
+  std::uint32_t closed = 0;
+  for (const auto& pool : pools_of(upstream)) {
+    if (closed == most) break;
+    closed += pool->close_idle(*this, id, most - closed);
+  }
+  return closed;
 }
 
 void WorkerPool::keep_warm(const AcquireRequest& request) {
@@ -114,9 +164,12 @@ void WorkerPool::shut_down() {
     host.pool->detach(*this);
     registry_.release(std::move(host.pool));
   }
+  last_host_ = nullptr;
   hosts_.clear();
   look_after_hosts_.cancel();
 }
+
+bool WorkerPool::evict_idle() { return registry_.bounds().idle.evict_coldest(*this); }
 
 void WorkerPool::on_address_left(std::string_view host, const SocketAddress& address) {
   for (auto& [key, known] : hosts_) known.pool->on_address_left(*this, host, address);
@@ -129,17 +182,20 @@ void WorkerPool::on_address_returned(std::string_view host, const SocketAddress&
 void WorkerPool::look_after_hosts() {
   for (auto it = hosts_.begin(); it != hosts_.end();) {
     if (forget_if_unused(it->second)) {
+      last_host_ = nullptr;
       it = hosts_.erase(it);
     } else {
       keep_names_fresh(it->second);
       ++it;
     }
   }
+  hosts_at_last_look_ = hosts_.size();
   if (!hosts_.empty()) look_after_hosts_.arm(now() + kInterval);
 }
 
 bool WorkerPool::forget_if_unused(Host& host) {
-  if (!host.pool->retire_if_unused(now(), kUnusedFor)) return false;
+  const Duration unused_for = hosts_.size() > kMostHosts ? Duration::zero() : kUnusedFor;
+  if (!host.pool->retire_if_unused(now(), unused_for)) return false;
   host.pool->detach(*this);
   registry_.remove(*host.pool);
   return true;

@@ -6,8 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <random>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -34,8 +38,13 @@ struct AcquireRequest {
   const UpstreamPolicy& policy;
   const TimeoutSettings& timeouts;  // of the policy, or of a route
   const std::shared_ptr<const TlsClientContext>& tls;
+  ClientScope scope = ClientScope::kMachine;
   bool prefers_recent = false;  // may not be sent twice: the connection least likely to be dead
+  std::optional<MonotonicTime> waiting_since{};  // it was led here by a reload, and keeps its place
 };
+
+// By the upstream's name; those that lost nothing are not in it.
+using TrimmedByUpstream = std::map<std::string, Trimmed, std::less<>>;
 
 // The limits of a dial that a request under these timeouts begins.
 DialLimits dial_limits(const TimeoutSettings& timeouts);
@@ -58,12 +67,21 @@ class WorkerPool {
   // A connection that is idle; or a place in the queue or a dial; or why neither (queue full).
   [[nodiscard]] AcquireOutcome acquire(const AcquireRequest& request, AcquireHandler& handler);
 
-  // The registry has applied a new configuration: closes what it excludes. What is to be kept warm
-  // must be told anew.
-  void on_reconfigured();
+  // The registry has applied a new configuration: closes what it excludes, and says how much. What
+  // is to be kept warm must be told anew.
+  TrimmedByUpstream on_reconfigured();
   // Opens this worker's share of min_idle for where the request would go, and keeps it.
   void keep_warm(const AcquireRequest& request);
   void shut_down();
+
+  // Of the console, after the registry's set_paused() or retire(). close_idle() closes `most` of
+  // the upstream's idle connections with smaller numbers than `id` and says how many; fewer: all.
+  void follow_pause(std::string_view upstream);
+  std::uint32_t close_idle(std::string_view upstream, std::uint64_t id, std::uint32_t most);
+  bool is_paused(std::string_view upstream) const { return registry_.is_paused(upstream); }
+  // Closes the connection that was idle longest, whosever it is, for its descriptor. False: none
+  // is.
+  bool evict_idle();
 
   // What the resolver says of a name: an address is not its any more, or is again. Connections that
   // were dialled for the name and lead there are retired; see HostPool.
@@ -86,11 +104,13 @@ class WorkerPool {
  private:
   struct Host {
     std::shared_ptr<HostPool> pool;
-    std::vector<FlavorRef> flavors;  // one, but for a host that is reached with and without TLS
+    std::vector<FlavorRef> flavors;  // one, but for a host that is reached in several ways
   };
 
   Host& host_for(const HostKeyView& key);
   void drop_retired(const HostKeyView& key);
+  void look_soon_when_many();
+  std::vector<std::shared_ptr<HostPool>> pools_of(std::string_view upstream) const;
   static const FlavorRef& flavor_for(Host& host, const AcquireRequest& request);
   void look_after_hosts();
   bool forget_if_unused(Host& host);
@@ -99,8 +119,11 @@ class WorkerPool {
   const std::size_t index_;
   PoolRegistry& registry_;
   Outside outside_;
-  std::unordered_map<HostKey, Host, HostKeyHash, HostKeyEqual> hosts_;
+  using Hosts = std::unordered_map<HostKey, Host, HostKeyHash, HostKeyEqual>;
+  Hosts hosts_;
+  Hosts::value_type* last_host_ = nullptr;  // asked for last; null once it may be gone
   Deadline look_after_hosts_;
+  std::size_t hosts_at_last_look_ = 0;
   Duration time_asleep_;
   MonotonicTime woke_at_ = kNever;
   std::minstd_rand random_;

@@ -26,6 +26,7 @@ class ClientQuota {
       taken_.fetch_sub(1, std::memory_order_relaxed);
       return std::nullopt;
     }
+    entered_.fetch_add(1, std::memory_order_relaxed);
     const std::size_t place = choose(accepting);
     by_worker_[place].fetch_add(1, std::memory_order_relaxed);
     return place;
@@ -36,6 +37,8 @@ class ClientQuota {
     by_worker_[worker].fetch_sub(1, std::memory_order_relaxed);
     taken_.fetch_sub(1, std::memory_order_relaxed);
   }
+  // How many have ever entered.
+  std::uint64_t entered() const { return entered_.load(std::memory_order_relaxed); }
   std::uint32_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
  private:
@@ -57,6 +60,7 @@ class ClientQuota {
 
   std::atomic<std::uint32_t> taken_{0};
   std::atomic<std::uint32_t> limit_{0};
+  std::atomic<std::uint64_t> entered_{0};
   std::atomic<bool> sharing_{true};
   std::deque<std::atomic<std::uint32_t>> by_worker_;
 };

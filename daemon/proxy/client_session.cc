@@ -17,8 +17,12 @@ namespace {
 constexpr std::uint32_t kMaxDiscardedBytes = 1024 * 1024;
 constexpr Duration kMaxLinger = std::chrono::seconds(2);
 
-// How long a drain waits for the first request of a connection that was opened before it.
-constexpr Duration kFirstRequestInDrain = std::chrono::milliseconds(500);
+// Fairness: requests that are answered here take no turn of the loop each, as others do.
+constexpr int kMaxRequestsPerTurn = 64;
+
+// How long a drain waits for the next request of a client that has not been told to go. A client
+// that sends it just as we close cannot know whether it was served.
+constexpr Duration kNextRequestInDrain = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -26,12 +30,12 @@ ClientSession::ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, Endpo
                              const Peer& peer)
     : proxy_(proxy),
       endpoint_(std::move(endpoint)),
-      peer_(peer),
       client_address_(peer.to_string()),
       stream_(std::move(stream)),
       input_(proxy.blocks()),
       output_(proxy.blocks()),
-      deadline_(proxy.timers(), Delegate<void()>::to<&ClientSession::on_deadline>(*this)) {
+      deadline_(proxy.timers(), Delegate<void()>::to<&ClientSession::on_deadline>(*this)),
+      peer_(peer) {
   endpoint_->metrics->client_connections.add(1);
   stream_->set_handler(this);
   become_idle();
@@ -40,6 +44,11 @@ ClientSession::ClientSession(Proxy& proxy, std::unique_ptr<Stream> stream, Endpo
 ClientSession::~ClientSession() {
   assert(exchange_ == nullptr);
   endpoint_->metrics->client_connections.add(-1);
+}
+
+ClientSession::Extras& ClientSession::extras() {
+  if (extras_ == nullptr) extras_ = std::make_unique<Extras>(*this);
+  return *extras_;
 }
 
 // Input
@@ -63,7 +72,33 @@ void ClientSession::on_readable() {
   }
 }
 
+// A head is always read to its end, so that what becomes of it can be told, and a client that waits
+// for its response is read, since it may leave. A body waits for room, and so does what comes
+// behind a request that was sent ahead.
+bool ClientSession::held_by_full_buffers() {
+  if (state_ != State::kActive || !proxy_.buffer_gate().holds_requests()) return false;
+  if (!exchange_->awaits_body() && (!exchange_->has_head() || input_.empty())) return false;
+  stream_->pause_read(PauseReason::kNoBuffers);
+  if (!waits_for_buffers()) proxy_.buffer_gate().wait_with_request(extras().buffer_wait);
+  exchange_->on_client_held();
+  proxy_.warn_of_full_buffers();
+  return true;
+}
+
+void ClientSession::on_buffers_free() {
+  stream_->resume_read(PauseReason::kNoBuffers);
+  if (state_ == State::kActive) exchange_->on_client_let_go();
+  on_readable();
+}
+
+void ClientSession::stop_waiting_for_buffers() {
+  if (!waits_for_buffers()) return;
+  extras_->buffer_wait.cancel();
+  stream_->resume_read(PauseReason::kNoBuffers);
+}
+
 bool ClientSession::read_some() {
+  if (held_by_full_buffers()) return false;
   if (state_ == State::kIdle) size_input();
   const std::span<char> space = input_.prepare();
   if (space.empty()) {
@@ -100,23 +135,32 @@ void ClientSession::on_input_end() {
   exchange_->on_client_input();
 }
 
+bool ClientSession::has_left_unseen() const {
+  const bool stands_still = input_.full() || waits_for_buffers();
+  return stands_still && !proxy_.client_settings().half_close && stream_->peer_has_ended();
+}
+
 void ClientSession::input_consumed() {
   if (!input_.full()) stream_->resume_read(PauseReason::kBackpressure);
 }
 
-// Requests that the client sent ahead are served in a loop, not in a recursion.
+// Requests that the client sent ahead are served in a loop, not in a recursion; when it has had its
+// share, the rest waits for the next tick.
 void ClientSession::serve() {
   if (serving_) return;
   serving_ = true;
-  while (state_ == State::kIdle && !input_.empty()) {
+  for (int i = 0; i < kMaxRequestsPerTurn && state_ == State::kIdle && !input_.empty(); ++i) {
     state_ = State::kActive;
-    fresh_ = false;
     exchange_ = proxy_.take_exchange();
     exchange_->begin(*this);
     exchange_->on_client_input();
   }
   serving_ = false;
   if (state_ != State::kIdle) return;
+  if (!input_.empty()) {
+    deadline_.arm(proxy_.now());
+    return;
+  }
   if (input_ended_) {
     end();
     return;
@@ -162,10 +206,11 @@ void ClientSession::on_writable() {
 // Ends
 
 void ClientSession::exchange_finished(After after) {
+  stop_waiting_for_buffers();
   proxy_.give_back(std::move(exchange_));
   switch (after) {
     case After::kNextRequest:
-      if (proxy_.draining() || dismissed_) {
+      if (dismissed_) {
         start_lingering();
         return;
       }
@@ -192,6 +237,7 @@ void ClientSession::become_idle() {
   size_input();
   const Limit& idle = proxy_.client_settings().idle_timeout;
   deadline_.arm(idle ? proxy_.now() + *idle : kForever);
+  if (draining()) begin_drain();
 }
 
 // A whole head must fit, or it would never be too large.
@@ -234,6 +280,8 @@ void ClientSession::discard_input() {
 void ClientSession::on_deadline() {
   switch (state_) {
     case State::kIdle:
+      end_unless_asked();
+      return;
     case State::kLingering:
       end();
       return;
@@ -241,6 +289,16 @@ void ClientSession::on_deadline() {
     case State::kEnded:
       return;
   }
+}
+
+// The loop may have turned to the deadline first when a request had come too.
+void ClientSession::end_unless_asked() {
+  if (input_.empty() && !read_some()) {
+    if (state_ == State::kIdle) end();
+    return;
+  }
+  become_idle();
+  serve();
 }
 
 void ClientSession::client_left() {
@@ -259,12 +317,10 @@ void ClientSession::client_left() {
 
 void ClientSession::begin_drain() {
   if (state_ != State::kIdle) return;
-  if (read_some()) {
-    serve();
-  } else if (state_ == State::kIdle) {
-    fresh_ ? deadline_.arm(proxy_.now() + kFirstRequestInDrain) : end();
-  }
+  deadline_.arm(std::min(deadline_.expiry(), proxy_.now() + kNextRequestInDrain));
 }
+
+bool ClientSession::draining() const { return proxy_.draining() || endpoint_->removed; }
 
 void ClientSession::dismiss() {
   dismissed_ = true;
@@ -289,7 +345,10 @@ void ClientSession::abort() {
 void ClientSession::end() {
   state_ = State::kEnded;
   deadline_.cancel();
-  pinned_.close(CloseReason::kClientAbort);
+  if (extras_) {
+    extras_->buffer_wait.cancel();
+    extras_->pinned.close(CloseReason::kClientAbort);
+  }
   stream_.reset();
   input_.clear();
   input_.release_if_empty();

@@ -2,7 +2,8 @@
 // are on their way out, and the exchange that is under way.
 //
 // Requests of one connection are served one after the other; what a client sends ahead waits in the
-// input buffer. Between requests the session holds no buffer, no parser and no exchange.
+// input buffer. Between requests the session holds no buffer, no parser and no exchange, and what
+// few clients ever need it has only from when they do: there are thousands that are idle.
 //
 // Owner: the Proxy's list of sessions. Thread: its worker's. It ends when the client leaves or is
 // sent away: it takes itself out of the list and is deleted on a later turn.
@@ -21,6 +22,7 @@
 #include "event/timer_wheel.h"
 #include "http/authority.h"
 #include "net/stream.h"
+#include "proxy/buffer_gate.h"
 #include "proxy/endpoint.h"
 #include "proxy/pinned_connection.h"
 
@@ -40,8 +42,13 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   const std::string& client_address() const { return client_address_; }
 
   // A CONNECT to this authority's port 80 was answered: what comes inside are requests to it.
-  void unwrap(const Authority& authority) { unwrapped_ = authority; }
-  const Authority* unwrapped() const { return unwrapped_ ? &*unwrapped_ : nullptr; }
+  void unwrap(const Authority& authority) { extras().unwrapped = authority; }
+  const Authority* unwrapped() const {
+    return extras_ && extras_->unwrapped ? &*extras_->unwrapped : nullptr;
+  }
+
+  // The exchange that is under way; null between requests.
+  Exchange* exchange() const { return exchange_.get(); }
 
   // For the exchange.
   // A tunnel takes over its events, until exchange_finished().
@@ -53,8 +60,20 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   // The client has shut its writing side and waits for the response (client.half_close): what is in
   // input() is all there will be.
   bool input_ended() const { return input_ended_; }
+  // An empty line came and no head behind it yet: only one is forgiven (RFC 9112 section 2.2), also
+  // when each comes alone.
+  bool empty_line_seen() const { return empty_line_seen_; }
+  void note_empty_line(bool seen) { empty_line_seen_ = seen; }
   // Called after bytes were taken from input(): reading goes on if it stood still for lack of room.
   void input_consumed();
+  // Where nobody reads, the client's end is not seen: it has left, and what waits in input() is of
+  // no use to it (half_close apart). A system call where reading stands still.
+  bool has_left_unseen() const;
+  // Reading stands still since the buffers of the process are nearly full: it is not the client
+  // that is slow.
+  bool waits_for_buffers() const { return extras_ && extras_->buffer_wait.waits(); }
+  // Whoever takes the stream over reads by himself.
+  void stop_waiting_for_buffers();
   Buffer& output() { return output_; }
   // Sends output() and then the pieces; what the client does not take now is kept in output(),
   // which must have room for it. False when the connection is gone.
@@ -63,8 +82,9 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   // The client took less than it was sent; on_client_writable() follows when it takes more.
   bool output_blocked() const { return blocked_; }
 
-  // The upstream connection that is this client's alone, when there is one.
-  PinnedConnection& pinned() { return pinned_; }
+  // The upstream connection that is this client's alone (PinnedConnection).
+  void pin(Lease lease, const Route& route) { extras().pinned.hold(std::move(lease), route); }
+  Lease take_pinned(const Route& route) { return extras_ ? extras_->pinned.take(route) : Lease(); }
 
   // What becomes of the connection once its exchange is over: it serves the next request; or it
   // closes so that the client can still read the response; or it just closes; or it is cut.
@@ -72,9 +92,11 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   // Last call of an exchange, which is given back to the Proxy's pool in it.
   void exchange_finished(After after);
 
-  // Draining: a request that has come already is still served; otherwise an idle connection closes,
-  // a new one that has not spoken yet a moment later, a busy one after its exchange.
+  // Draining: a connection ends after its next response, which says so; an idle one has a moment
+  // for that request, since it may be on its way. One that was promised more by the response under
+  // way is idle after it.
   void begin_drain();
+  bool draining() const;
   // The client is not welcome any more: ends the connection after the present exchange.
   void dismiss();
   // Cuts the connection, whatever is under way.
@@ -83,10 +105,23 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
  private:
   enum class State : std::uint8_t { kIdle, kActive, kLingering, kEnded };
 
+  // What few clients ever need.
+  struct Extras {
+    explicit Extras(ClientSession& session)
+        : buffer_wait(Delegate<void()>::to<&ClientSession::on_buffers_free>(session)) {}
+
+    BufferWait buffer_wait;
+    PinnedConnection pinned;
+    std::optional<Authority> unwrapped;
+  };
+
   void on_readable() override;
   void on_writable() override;
   void on_deadline();
 
+  Extras& extras();
+  bool held_by_full_buffers();
+  void on_buffers_free();
   bool read_some();
   void serve();
   void discard_input();
@@ -94,6 +129,7 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   void size_input();
   void start_lingering();
   void on_input_end();
+  void end_unless_asked();
   void client_left();
   void end();
 
@@ -101,20 +137,19 @@ class ClientSession final : public ListNode<>, public DeferredDeletable, private
   Proxy& proxy_;
 
   const EndpointRef endpoint_;
-  const Peer peer_;
   const std::string client_address_;  // of the peer, for logs
   std::unique_ptr<Stream> stream_;
   Buffer input_;
   Buffer output_;
-  PinnedConnection pinned_;
+  std::unique_ptr<Extras> extras_;
   std::unique_ptr<Exchange> exchange_;  // while kActive
   Deadline deadline_;                   // of the idle time and of lingering
+  const Peer peer_;
   State state_ = State::kIdle;
-  bool fresh_ = true;  // no request came yet
-  std::optional<Authority> unwrapped_;
   bool blocked_ = false;  // the last write came back short
   bool serving_ = false;  // serve() is on the stack
   bool input_ended_ = false;
+  bool empty_line_seen_ = false;
   bool dismissed_ = false;
   std::uint32_t discarded_bytes_ = 0;
 };

@@ -20,6 +20,7 @@ struct Endpoint {
   std::string name;  // for log and metrics: the address as configured
   ListenerMetrics* metrics = nullptr;
   ClientFilter filter{};  // made of the settings
+  bool removed = false;   // by a reload: its connections end as in a drain
 };
 
 using EndpointRef = std::shared_ptr<Endpoint>;

@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "http/trace_context.h"
 #include "proxy/local_reply.h"
 #include "proxy/own_answer.h"
 #include "proxy/proxy.h"
@@ -49,15 +50,28 @@ std::optional<Form> form_of(TargetForm form) {
   return std::nullopt;
 }
 
+// Of a target that led nowhere: "/p" in "/p" and in "http://h/p", and nothing in "h:443".
+std::string_view path_of(std::string_view target) {
+  constexpr std::string_view kSchemeEnd = "://";
+  if (target.starts_with('/')) return target;
+  const std::size_t scheme_end = target.find(kSchemeEnd);
+  if (scheme_end == std::string_view::npos) return {};
+  const std::size_t path = target.find_first_of("/?", scheme_end + kSchemeEnd.size());
+  return path == std::string_view::npos ? std::string_view() : target.substr(path);
+}
+
 }  // namespace
 
 Exchange::Exchange(Proxy& proxy)
     : proxy_(proxy),
       table_(proxy.table()),
+      upstream_states_(proxy.upstream_states()),
       request_parser_(request_limits(proxy.client_settings())),
       response_parser_(ParseLimits{}),
       upstream_output_(proxy.blocks()),
       upstream_input_(proxy.blocks()),
+      replay_(proxy.blocks()),
+      buffer_wait_(Delegate<void()>::to<&Exchange::on_buffers_free>(*this)),
       deadline_(proxy.timers(), Delegate<void()>::to<&Exchange::on_deadline>(*this)) {}
 
 Exchange::~Exchange() { assert(session_ == nullptr); }
@@ -68,12 +82,24 @@ void Exchange::begin(ClientSession& session) {
   session_ = &session;
   id_ = proxy_.next_request_id();
   started_ = proxy_.wall_now();
+  if (session.empty_line_seen()) request_parser_.reset(true);
+}
+
+void Exchange::on_client_held() {
+  clocks_.rest(LimitKind::kClientBodyStall, proxy_.now());
+  release_request_buffers();
+}
+
+void Exchange::on_client_let_go() {
+  clocks_.resume(LimitKind::kClientBodyStall, proxy_.now());
+  settle();
 }
 
 void Exchange::on_client_input() {
   switch (request_state_) {
     case RequestState::kHead:
-      read_head();
+      // Else it was refused already, and the client does not take the answer.
+      if (response_state_ == ResponseState::kAwaited) read_head();
       break;
     case RequestState::kBody:
       if (lease_) {
@@ -101,7 +127,10 @@ void Exchange::read_head() {
   input.consume(step.consumed);
   switch (step.event) {
     case ParseEvent::kNeedMore:
-      if (request_parser_.idle() && input.empty()) {  // an empty line before the request
+      if (proxy_.buffer_gate().refuses_requests()) {
+        refuse_for_full_buffers();
+      } else if (request_parser_.idle() && input.empty()) {  // an empty line before the request
+        session_->note_empty_line(true);
         finish(ClientSession::After::kNextRequest);
       } else if (session_->input_ended()) {
         fail_for_client_that_left();
@@ -113,6 +142,7 @@ void Exchange::read_head() {
       refuse_malformed(request_parser_.fault());
       return;
     case ParseEvent::kHead:
+      session_->note_empty_line(false);
       clocks_.stop(LimitKind::kHeader);
       timeline_.head_read = proxy_.now();
       serve_head();
@@ -125,7 +155,7 @@ void Exchange::read_head() {
 }
 
 void Exchange::serve_head() {
-  const Endpoint& endpoint = session_->endpoint();
+  use_present_table();
   keep_client_ = request_.keep_alive && request_.version == HttpVersion::k11;
   request_state_ = RequestState::kBody;
   const bool no_body =
@@ -138,20 +168,18 @@ void Exchange::serve_head() {
   } else if (session_->input().empty()) {
     session_->await_more();
   }
-  auto routed = route_request(*table_, {endpoint.settings, endpoint.local, session_->unwrapped()},
-                              request_, proxy_.pseudonym(), route_);
-  if (!routed) {
-    if (route_.web_page) endpoint.metrics->rejected[RejectReason::kWebPage].add();
-    fail(std::move(routed).error());
-    return;
-  }
+  if (!route()) return;
   if (route_.for_us) {
     answer_for_us();
     return;
   }
   routed_ = true;
-  if (route_.connect && !route_.catch_all)
-    proxy_.hint_at_pooling(*route_.upstream, route_.choice.host);
+  if (proxy_.buffer_gate().refuses_requests()) {
+    refuse_for_full_buffers();
+    return;
+  }
+  if (route_.connect && !route_.unwrap && !route_.catch_all)
+    proxy_.hint_at_pooling(*route_.upstream, route_.authority);
   if (route_.unwrap) {
     answer_connect();
     return;
@@ -160,15 +188,25 @@ void Exchange::serve_head() {
     fail(std::move(started).error());
     return;
   }
-  proxy_.retry_budget(*route_.upstream).on_request(retry());
+  upstream_state().retry_budget.on_request(retry());
   read_upgrade_offer();
   acquire();
+}
+
+bool Exchange::route() {
+  const Endpoint& endpoint = session_->endpoint();
+  auto routed = route_request(*table_, {endpoint.settings, endpoint.local, session_->unwrapped()},
+                              request_, proxy_.pseudonym(), route_);
+  if (routed) return true;
+  if (route_.web_page) endpoint.metrics->rejected[RejectReason::kWebPage].add();
+  fail(std::move(routed).error());
+  return false;
 }
 
 // A connection
 
 void Exchange::acquire() {
-  if (Lease pinned = route_.connect ? Lease() : session_->pinned().take(route_)) {
+  if (Lease pinned = route_.connect ? Lease() : session_->take_pinned(route_)) {
     bound_ = true;
     use(std::move(pinned));
     return;
@@ -181,7 +219,9 @@ void Exchange::acquire() {
                                .policy = policy(),
                                .timeouts = timeouts(),
                                .tls = upstream.tls,
-                               .prefers_recent = !may_repeat()};
+                               .scope = scope_of_listener(session_->endpoint().local),
+                               .prefers_recent = !may_repeat(),
+                               .waiting_since = waiting_since_};
   AcquireOutcome outcome = proxy_.pool().acquire(request, *this);
   if (auto* lease = std::get_if<Lease>(&outcome)) {
     use(std::move(*lease));
@@ -194,22 +234,29 @@ void Exchange::acquire() {
 
 void Exchange::wait(Waiting waiting) {
   acquire_ = std::move(waiting.pending);
-  acquire_phase_ = waiting.phase;
-  timeline_.enter(acquire_phase_, proxy_.now());
-  if (acquire_phase_ == Phase::kQueue) start_clock(LimitKind::kQueue);
+  release_request_buffers();
+  if (!waiting_since_) {
+    waiting_since_ = proxy_.now();
+    waiting_number_ = proxy_.next_waiting_number();
+  }
+  enter_acquire_phase(waiting.phase);
 }
 
 void Exchange::on_dial_phase(Phase phase) {
   leave_acquire_phase();
-  acquire_phase_ = phase;
-  timeline_.enter(phase, proxy_.now());
+  enter_acquire_phase(phase);
   settle();
 }
 
 void Exchange::on_acquired(Lease lease) {
   leave_acquire_phase();
   acquire_.reset();
-  use(std::move(lease));
+  if (session_->has_left_unseen()) {
+    lease.release();  // nothing was written to it
+    fail_for_client_that_left();
+  } else {
+    use(std::move(lease));
+  }
   settle();
 }
 
@@ -218,6 +265,12 @@ void Exchange::on_acquire_failed(Error error) {
   acquire_.reset();
   fail(std::move(error));
   settle();
+}
+
+void Exchange::enter_acquire_phase(Phase phase) {
+  acquire_phase_ = phase;
+  timeline_.enter(phase, proxy_.now());
+  if (phase == Phase::kQueue) start_clock(LimitKind::kQueue);
 }
 
 void Exchange::leave_acquire_phase() {
@@ -292,17 +345,35 @@ void Exchange::fail(Error error) {
   give_up_connection();
   warn_of_default_limit();
   const bool head_sent = response_state_ != ResponseState::kAwaited;
-  if (client_gone() || head_sent) {
+  if (client_gone() || (head_sent && !take_back_response())) {
     finish(ClientSession::After::kAbort);  // a response that is cut short must look cut short
     return;
   }
   reply_locally();
 }
 
+// What came in the same read as its head turned out bad: the client can still be told.
+bool Exchange::take_back_response() {
+  if (!response_unsent_) return false;
+  session_->output().clear();
+  response_chunks_.clear();
+  return true;
+}
+
 // It left, or does not read: nothing can be told to it.
 bool Exchange::client_gone() const {
   return error_ && (error_->code == ErrorCode::kClientAborted ||
                     error_->code == ErrorCode::kClientWriteTimeout);
+}
+
+void Exchange::refuse_for_full_buffers() {
+  proxy_.warn_of_full_buffers();
+  fail({.code = ErrorCode::kProxyInternalError,
+        .source = ErrorSource::kInternal,
+        .phase = {},
+        .limit_key = "process.max_buffers",
+        .status = 503,
+        .detail = "the buffers of the process are full"});
 }
 
 void Exchange::refuse_malformed(const ParseFault& fault) {
@@ -317,10 +388,15 @@ void Exchange::refuse_malformed(const ParseFault& fault) {
   fail(to_error(fault));
 }
 
+// While the request is still coming nobody knows whether its end will: then the client's connection
+// serves no other.
+bool Exchange::client_may_stay() const {
+  return keep_client_ && request_state_ == RequestState::kDone && !session_->draining();
+}
+
 void Exchange::reply_locally() {
   const bool http_fault = error_->code == ErrorCode::kHttpRequestError;
-  keep_client_ =
-      keep_client_ && request_state_ == RequestState::kDone && !http_fault && !proxy_.draining();
+  keep_client_ = client_may_stay() && !http_fault;
   status_ = status_of(*error_);
   status_source_ = StatusSource::kProxy;
   const std::string timing = server_timing();
@@ -340,7 +416,7 @@ void Exchange::reply_locally() {
 
 // The request ends here: OPTIONS * or the last hop of Max-Forwards.
 void Exchange::answer_for_us() {
-  keep_client_ = keep_client_ && request_state_ == RequestState::kDone && !proxy_.draining();
+  keep_client_ = client_may_stay();
   status_ = 200;
   status_source_ = StatusSource::kProxy;
   reply(format_own_answer(request_, keep_client_, proxy_.http_date()));
@@ -368,8 +444,8 @@ bool Exchange::may_drain() const {
                               fired_limit_ == LimitKind::kGrpcTimeout;
   const DrainSettings& limits = policy().drain;
   const bool tunnelled = route_.connect || status_ == 101;
-  if (!no_fault_of_it || !request_sent_ || tunnelled || is_bound() || limits.size == 0)
-    return false;
+  const bool goes_on = request_sent_ && upstream_end_ == IoStatus::kOk;
+  if (!no_fault_of_it || !goes_on || tunnelled || is_bound() || limits.size == 0) return false;
   if (response_state_ == ResponseState::kAwaited) return upgrade_offer_.empty();
   const BodyFraming& framing = response_.framing;
   const bool too_long = framing.kind == FramingKind::kLength &&
@@ -377,12 +453,18 @@ bool Exchange::may_drain() const {
   return leaves_connection_usable(response_) && !too_long;
 }
 
+CloseReason Exchange::reason_to_drop() const {
+  if (client_gone()) return CloseReason::kClientAbort;
+  if (fired_limit_) return CloseReason::kTimeout;
+  const bool stopping = error_ && error_->code == ErrorCode::kProxyInternalResponse;
+  return stopping ? CloseReason::kShutdown : CloseReason::kError;
+}
+
 void Exchange::give_up_connection() {
   if (!lease_) return;
+  stop_waiting_for_buffers();
   if (!may_drain()) {
-    drop_connection(client_gone()  ? CloseReason::kClientAbort
-                    : fired_limit_ ? CloseReason::kTimeout
-                                   : CloseReason::kError);
+    drop_connection(reason_to_drop());
     return;
   }
   proxy_.drain(std::move(lease_), std::move(response_parser_), response_.informational(),
@@ -394,7 +476,7 @@ void Exchange::give_up_connection() {
 // For an app of this machine that asks for it; the field is for us alone.
 std::string Exchange::server_timing() const {
   const Field* field = request_.fields.find(FieldId::kXPenstockDebug);
-  if (field == nullptr || field->value != "1" || !session_->peer().address.is_local()) return {};
+  if (field == nullptr || field->value != "1" || !session_->peer().address().is_local()) return {};
   return format_server_timing(timeline_, proxy_.now());
 }
 
@@ -415,7 +497,7 @@ void Exchange::write_record() {
   if (retried_) {
     const RetryResult result =
         status_source_ == StatusSource::kUpstream ? RetryResult::kSuccess : RetryResult::kFailure;
-    proxy_.metrics().upstream(route_.upstream->settings->name).retries[result].add();
+    upstream_state().metrics.retries[result].add();
   }
   if (timeline_.head_read == kNever && !error_) return;  // no request came
   ExchangeRecord record{.timeline = timeline_};
@@ -423,7 +505,7 @@ void Exchange::write_record() {
   record.id = id_;
   record.listener = session_->endpoint().name;
   record.client = session_->client_address();
-  record.client_uid = session_->peer().uid;
+  record.client_uid = session_->peer().uid();
   record.method = request_.method_name;
   const bool head_read = timeline_.head_read != kNever;
   if (head_read) {
@@ -432,12 +514,15 @@ void Exchange::write_record() {
     if (request_.method == Method::kConnect) record.form = Form::kConnect;
     record.protocol = request_.version == HttpVersion::k11 ? "HTTP/1.1" : "HTTP/1.0";
     record.request_bytes = request_bytes_;
+    // Of a tunnel that was refused the port may be the reason.
+    record.host = request_.method == Method::kConnect ? route_.host_field : route_.authority.host;
   }
-  record.host = route_.authority.host;
   if (routed_) {
     record.host = route_.host_field;
-    record.path = route_.path.empty() ? "/" : route_.path;
+    record.path = route_.path.empty() && !route_.connect ? "/" : route_.path;
     record.upstream = route_.upstream->settings->name;
+  } else if (head_read) {
+    record.path = path_of(request_.target);
   }
   record.status = client_gone() ? 499 : status_;
   record.status_source = client_gone() ? StatusSource::kNone : status_source_;
@@ -454,16 +539,12 @@ void Exchange::write_record() {
   record.reused = connection_requests_ > 1;
   record.attempts = attempts_;
   record.close_reason = close_reason_;
-  if (const Field* traceparent = request_.fields.find(FieldId::kTraceparent))
-    record.traceparent = traceparent->value;
-  proxy_.write_record(record);
+  record.traceparent = trace_parent(request_.fields);
+  proxy_.write_record(record, routed_ ? &upstream_state().metrics : nullptr);
 }
 
 void Exchange::reset() {
   session_ = nullptr;
-  route_.upstream = nullptr;
-  route_.policy = nullptr;
-  route_.authority.host.clear();
   request_parser_.reset();
   request_.clear();
   response_.clear();
@@ -471,17 +552,21 @@ void Exchange::reset() {
   upstream_output_.release_if_empty();
   upstream_input_.clear();
   upstream_input_.release_if_empty();
+  replay_.clear();
+  replay_.release_if_empty();
+  buffer_wait_.cancel();
   request_state_ = RequestState::kHead;
   response_state_ = ResponseState::kAwaited;
   routed_ = bound_ = request_sent_ = upstream_blocked_ = upstream_write_failed_ = keep_client_ =
       false;
-  awaiting_continue_ = response_begun_ = retried_ = replayable_ = false;
-  replay_.clear();
+  awaiting_continue_ = continued_ = response_begun_ = response_unsent_ = retried_ = replayable_ =
+      false;
   location_.clear();
   app_deadline_.reset();
   grpc_timeout_.reset();
   rate_bytes_ = 0;
   upgrade_offer_.clear();
+  waiting_since_.reset();
   tunnel_.reset();
   finished_.reset();
   timeline_ = {};

@@ -26,6 +26,7 @@ std::optional<Phase> Exchange::current_phase() const {
   if (!routed_) return std::nullopt;
   if (acquire_ != nullptr) return acquire_phase_;
   if (response_state_ != ResponseState::kAwaited) return Phase::kReceive;
+  if (!lease_) return std::nullopt;
   if (awaiting_continue_) return Phase::kAwaitContinue;
   return request_sent_ ? Phase::kAwaitHead : Phase::kSend;
 }
@@ -65,6 +66,16 @@ const Limit& Exchange::limit_value(LimitKind kind) const {
 
 void Exchange::start_clock(LimitKind kind) { clocks_.start(kind, proxy_.now(), limit_value(kind)); }
 
+// Nothing else says so where nobody looks at the admin address.
+Error Exchange::error_of(LimitKind kind) const {
+  Error error = limit_error(kind, current_phase().value_or(Phase::kQueue));
+  if (kind == LimitKind::kQueue && proxy_.pool().is_paused(route_.upstream->settings->name)) {
+    error.code = ErrorCode::kDestinationUnavailable;
+    error.detail = "the upstream is paused and was not resumed in time";
+  }
+  return error;
+}
+
 void Exchange::on_deadline() {
   if (session_ == nullptr) return;  // left armed by the request before
   fired_limit_ = clocks_.expired(proxy_.now());
@@ -75,7 +86,7 @@ void Exchange::on_deadline() {
     fired_limit_.reset();
     start_rate_window();
   } else if (const auto kind = fired_limit_) {
-    fail(limit_error(*kind, current_phase().value_or(Phase::kQueue)));
+    fail(error_of(*kind));
   }
   settle();
 }
@@ -118,6 +129,11 @@ void Exchange::start_rate_window() {
   start_clock(LimitKind::kMinRate);
 }
 
+void Exchange::await_client_body() {
+  if (response_state_ == ResponseState::kAwaited) start_clock(LimitKind::kClientBodyStall);
+  if (session_->waits_for_buffers()) on_client_held();
+}
+
 // The client takes nothing: the time until it does is not the upstream's.
 void Exchange::rest_from_receiving() {
   clocks_.stop(LimitKind::kBodyStall);
@@ -141,9 +157,12 @@ std::string Exchange::limit_text() const {
     limit = &limit_value(*fired_limit_);
   } else if (routed_) {
     const TimeoutSettings& timeouts = this->timeouts();
+    if (error_->limit_key == "timeouts.queue") limit = &timeouts.queue;
     if (error_->limit_key == "timeouts.resolve") limit = &timeouts.resolve;
     if (error_->limit_key == "timeouts.connect") limit = &timeouts.connect;
     if (error_->limit_key == "timeouts.tls_handshake") limit = &timeouts.tls_handshake;
+    if (error_->limit_key == "dns.attempt_timeout")
+      return format_duration(table_->config().dns.attempt_timeout);
   }
   return limit != nullptr && *limit ? format_duration(**limit) : std::string();
 }
@@ -158,7 +177,7 @@ void Exchange::warn_of_default_limit() {
   const std::string_view key = error_->limit_key;
   if (!routed_ || !key.starts_with("timeouts.") || is_timeout_set(*route_.policy, key)) return;
   const std::string& name = route_.upstream->settings->name;
-  proxy_.log().write_limited(LogLevel::kWarning, name,
+  proxy_.log().write_limited(LogLevel::kWarning, name + ' ' + std::string(key),
                              "a default time limit ended a request: set it for this upstream",
                              proxy_.now(), {{"upstream", name}, {"key", key}});
 }

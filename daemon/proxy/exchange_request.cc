@@ -25,9 +25,10 @@ void Exchange::start_request() {
                          {.max_head_bytes = policy().max_response_header_size, .max_fields = 1000});
   upstream_framing_ = request_.framing;
   const Limit& expect = timeouts().expect_continue;
-  // A client that sends its body without waiting, or sent it already, needs no 100.
+  // A client that sends its body without waiting, sent it already, or sends no more needs no 100.
   const bool expects = request_.expects_continue && request_state_ == RequestState::kBody &&
-                       session_->input().empty() && !retried_;
+                       session_->input().empty() && !session_->input_ended() && !continued_ &&
+                       request_bytes_ == 0;
   const bool asks_upstream = expects && expect != Duration::zero();
   const std::string grpc_timeout = left_of_grpc_timeout();
   const RequestRewrite rewrite{
@@ -45,7 +46,8 @@ void Exchange::start_request() {
   upstream_output_.set_max_bytes(session_->input().max_bytes() + replay_.size() +
                                  kMaxGatheredBytes + request_head_bound(request_, rewrite));
   upstream_input_.set_max_bytes(
-      std::max(Buffer::kDefaultMaxBytes, policy().max_response_header_size + 1));
+      std::max(BlockPool::kLargeBlockBytes, policy().max_response_header_size + 1));
+  upstream_end_ = IoStatus::kOk;
   write_request_head(request_, rewrite, upstream_output_);
   timeline_.enter(Phase::kSend, proxy_.now());
   if (retried_) replay_body();
@@ -77,18 +79,26 @@ void Exchange::stop_awaiting_continue() {
 
 void Exchange::send_continue() {
   stop_awaiting_continue();
+  continued_ = true;
   Buffer& output = session_->output();
   output.set_max_bytes(output.size() + kContinue.size());
-  if (send_downstream(std::span(&kContinue, 1))) start_clock(LimitKind::kClientBodyStall);
+  if (send_downstream(std::span(&kContinue, 1))) await_client_body();
 }
 
 // Moves what there is of the request until it is sent, the client has no more, or the upstream
 // takes no more. upstream_output_ is empty or holds what the upstream did not take.
 void Exchange::pump_request() {
+  relay_request();
+  // What the upstream has yet to take; where there is none, another try has it of replay_.
+  const bool goes_on = lease_ && !finished_ && !upstream_write_failed_;
+  goes_on ? request_chunks_.write_to(upstream_output_) : request_chunks_.clear();
+}
+
+void Exchange::relay_request() {
   if (upstream_blocked_ || request_sent_ || upstream_write_failed_) return;
   if (awaiting_continue_) {
-    if (session_->input().empty()) return;
-    stop_awaiting_continue();  // the client does not wait
+    if (session_->input().empty() && !session_->input_ended()) return;
+    stop_awaiting_continue();  // the client does not wait, or sends no more
   }
   Buffer& input = session_->input();
   while (request_state_ == RequestState::kBody && !finished_) {
@@ -111,8 +121,9 @@ void Exchange::pump_request() {
           fail_for_client_that_left();
           return;
         }
+        request_chunks_.write_to(upstream_output_);
         if (!write_upstream({})) return;
-        if (!upstream_blocked_) start_clock(LimitKind::kClientBodyStall);
+        if (!upstream_blocked_) await_client_body();
         session_->input_consumed();
         return;
       case ParseEvent::kEnd:
@@ -136,19 +147,33 @@ void Exchange::add_request_body(std::string_view piece) {
 }
 
 void Exchange::forward_request_body(std::string_view piece) {
-  char line_space[18];
   const bool chunked = upstream_framing_.kind == FramingKind::kChunked;
-  const std::string_view line =
-      chunked ? format_chunk_line(piece.size(), line_space) : std::string_view();
-  const std::string_view end = chunked ? kChunkEnd : std::string_view();
-  if (upstream_output_.size() + line.size() + piece.size() + end.size() > kMaxGatheredBytes) {
-    const std::array<std::string_view, 3> pieces = {line, piece, end};
-    write_upstream(pieces);
+  if (chunked && piece.size() <= ChunkBatch::kMaxPieceBytes) {
+    add_small_chunk(piece);
     return;
   }
-  upstream_output_.append(line);
-  upstream_output_.append(piece);
-  upstream_output_.append(end);
+  request_chunks_.write_to(upstream_output_);
+  ChunkLine line;
+  const FramedPiece framed = frame_piece(piece, upstream_framing_.kind, line);
+  std::size_t size = upstream_output_.size();
+  for (const std::string_view part : framed) size += part.size();
+  if (size > kMaxGatheredBytes) {
+    write_upstream(framed);
+  } else {
+    gather(framed);
+  }
+}
+
+void Exchange::gather(const FramedPiece& framed) {
+  for (const std::string_view part : framed) upstream_output_.append(part);
+}
+
+void Exchange::add_small_chunk(std::string_view piece) {
+  if (!request_chunks_.has_room_for(piece)) {
+    request_chunks_.write_to(upstream_output_);
+    if (upstream_output_.size() > kMaxGatheredBytes && !write_upstream({})) return;
+  }
+  request_chunks_.add(piece);
 }
 
 void Exchange::end_request_body() {
@@ -159,6 +184,7 @@ void Exchange::end_request_body() {
 
 void Exchange::forward_request_end() {
   if (upstream_framing_.kind != FramingKind::kChunked) return;
+  request_chunks_.write_to(upstream_output_);
   upstream_output_.set_max_bytes(upstream_output_.size() + last_chunk_bound(request_));
   write_last_chunk(request_, true, upstream_output_);
 }
@@ -200,7 +226,8 @@ bool Exchange::write_upstream(std::span<const std::string_view> pieces) {
   }
   upstream_blocked_ = offered > 0;
   if (upstream_blocked_) {
-    start_clock(LimitKind::kWriteStall);  // anew with every byte that is taken
+    // Anew with every byte that is taken.
+    if (response_state_ == ResponseState::kAwaited) start_clock(LimitKind::kWriteStall);
   } else {
     clocks_.stop(LimitKind::kWriteStall);
     if (request_state_ == RequestState::kDone) on_request_sent();
@@ -213,9 +240,16 @@ void Exchange::on_writable() {
   settle();
 }
 
+// Nothing is to come that soon, or nothing may come: what is empty goes back.
+void Exchange::release_request_buffers() {
+  upstream_output_.release_if_empty();
+  session_->input().release_if_empty();
+}
+
 void Exchange::on_request_sent() {
   if (request_sent_) return;
   request_sent_ = true;
+  release_request_buffers();
   timeline_.leave(Phase::kSend, proxy_.now());
   if (response_state_ != ResponseState::kAwaited) return;
   timeline_.enter(Phase::kAwaitHead, proxy_.now());

@@ -38,27 +38,24 @@ bool Exchange::may_repeat() const {
 // A request that may not be repeated is not written to a connection that has just been closed: the
 // one case where a look before costs less than what it saves.
 bool Exchange::worth_a_look() const {
-  return connection_requests_ > 1 && !may_repeat() &&
+  return lease_->reused() && !may_repeat() &&
          proxy_.now() - lease_->idle_since() > kTrustedIdleTime;
 }
 
 // True when the exchange goes on with a new dial, which has the permit of the dead connection.
 bool Exchange::try_again(CloseReason reason) {
-  const bool reused = connection_requests_ > 1;
   const bool nothing_written = timeline_.first_byte_sent == kNever;
   const bool body_is_kept = replayable_ || request_bytes_ == 0;
-  if (!lease_ || !reused || response_begun_ || response_state_ != ResponseState::kAwaited)
+  if (!lease_ || !lease_->reused() || response_begun_ || response_state_ != ResponseState::kAwaited)
     return false;
   if (attempts_ > retry().attempts || !body_is_kept || !(nothing_written || may_repeat()))
     return false;
-  if (!proxy_.retry_budget(*route_.upstream).take(retry(), proxy_.now())) {
-    proxy_.metrics()
-        .upstream(route_.upstream->settings->name)
-        .retries[RetryResult::kOverBudget]
-        .add();
+  if (!upstream_state().retry_budget.take(retry(), proxy_.now())) {
+    upstream_state().metrics.retries[RetryResult::kOverBudget].add();
     return false;
   }
   retried_ = true;
+  bound_ = false;  // nobody has authenticated the new one
   request_sent_ = upstream_blocked_ = upstream_write_failed_ = false;
   stop_awaiting_continue();
   for (const LimitKind kind : {LimitKind::kWriteStall, LimitKind::kResponseHeader,
@@ -75,19 +72,25 @@ bool Exchange::try_again(CloseReason reason) {
 // What is taken from a client for a reused connection is kept until it cannot be needed any more.
 void Exchange::keep_for_replay(std::string_view piece) {
   const bool first = request_bytes_ == piece.size();
-  if (first) replayable_ = connection_requests_ > 1 && retry().attempts > 0;
+  if (first) {
+    replayable_ =
+        lease_->reused() && retry().attempts > 0 && !proxy_.buffer_gate().holds_requests();
+    replay_.set_max_bytes(retry().buffer);
+  }
   if (!replayable_) return;
-  if (replay_.size() + piece.size() > retry().buffer) {
+  if (piece.size() > replay_.room()) {
     replayable_ = false;
   } else {
     replay_.append(piece);
   }
 }
 
+// Gathered whole: once the client has sent all, what was written would pass for the whole request
+// before its last chunk.
 void Exchange::replay_body() {
-  if (!replay_.empty()) forward_request_body(replay_);
-  if (request_state_ == RequestState::kDone && !finished_ && !upstream_write_failed_)
-    forward_request_end();
+  ChunkLine line;
+  if (!replay_.empty()) gather(frame_piece(replay_.readable(), upstream_framing_.kind, line));
+  if (request_state_ == RequestState::kDone) forward_request_end();
 }
 
 }  // namespace penstock

@@ -33,11 +33,13 @@ void Exchange::start_tunnel() {
   timeline_.leave_all(proxy_.now());
   request_state_ = RequestState::kDone;
   response_state_ = ResponseState::kBody;
+  session_->stop_waiting_for_buffers();
   lease_.become_tunnel();
   tunnel_.emplace(Tunnel::Ends{.client = session_->stream(),
                                .upstream = lease_->stream(),
                                .from_client = session_->input(),
                                .from_upstream = session_->output(),
+                               .pipes = proxy_.pipes(),
                                .client_ended = session_->input_ended()},
                   proxy_.clock(), proxy_.timers(), timeouts().tunnel_idle,
                   Delegate<void(TunnelEnd)>::to<&Exchange::on_tunnel_ended>(*this));
@@ -59,6 +61,7 @@ void Exchange::end_tunnel(TunnelEnd end) {
       finish(ClientSession::After::kClose);
       return;
     case TunnelEnd::kClientBroke:
+      lease_->stream().abort();  // an end would say that all it had to say has come
       drop_connection(CloseReason::kClientAbort);
       finish(ClientSession::After::kAbort);
       return;
@@ -68,6 +71,7 @@ void Exchange::end_tunnel(TunnelEnd end) {
             .detail = "the upstream's connection broke"});
       return;
     case TunnelEnd::kIdle:
+      drop_connection(CloseReason::kTimeout);
       fail({.code = ErrorCode::kConnectionReadTimeout,
             .phase = Phase::kReceive,
             .limit_key = "timeouts.tunnel_idle",

@@ -25,7 +25,6 @@ Error limit_error(LimitKind kind, Phase phase) {
               .detail = "the client stopped taking its response"};
     case LimitKind::kQueue:
       return {.code = ErrorCode::kConnectionLimitReached,
-              .source = ErrorSource::kInternal,
               .phase = Phase::kQueue,
               .limit_key = "timeouts.queue",
               .detail = "no connection to the upstream came free in time"};

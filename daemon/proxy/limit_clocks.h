@@ -4,8 +4,8 @@
 // only while we want to move bytes with that peer and cannot.
 #pragma once
 
-#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 
@@ -35,51 +35,69 @@ inline constexpr int kLimitKindCount = 13;
 class LimitClocks {
  public:
   void start(LimitKind kind, MonotonicTime now, const Limit& limit) {
-    slot(kind) = {now, limit ? now + *limit : kForever};
+    stop(kind);
+    clock(kind).since = now;
+    if (limit) run(kind, now + *limit);
   }
-  void stop(LimitKind kind) { slot(kind) = {slot(kind).since}; }
+  void stop(LimitKind kind) {
+    running_ &= ~bit(kind);
+    resting_ &= ~bit(kind);
+  }
   // A clock that rests keeps the time it has left. Neither does anything twice, nor to one that is
   // stopped.
   void rest(LimitKind kind, MonotonicTime now) {
     if (!running(kind)) return;
-    slot(kind).left = slot(kind).expiry - now;
-    slot(kind).expiry = kForever;
+    clock(kind).left = clock(kind).expiry - now;
+    running_ &= ~bit(kind);
+    resting_ |= bit(kind);
   }
   void resume(LimitKind kind, MonotonicTime now) {
-    if (!slot(kind).left) return;
-    slot(kind).expiry = now + *slot(kind).left;
-    slot(kind).left.reset();
+    if ((resting_ & bit(kind)) == 0) return;
+    resting_ &= ~bit(kind);
+    run(kind, now + clock(kind).left);
   }
-  void stop_all() { clocks_.fill({}); }
-  bool running(LimitKind kind) const {
-    return clocks_[static_cast<std::size_t>(kind)].expiry != kForever;
-  }
+  void stop_all() { running_ = resting_ = 0; }
+  bool running(LimitKind kind) const { return (running_ & bit(kind)) != 0; }
 
   MonotonicTime earliest() const {
-    MonotonicTime first = kForever;
-    for (const Clock& clock : clocks_) first = std::min(first, clock.expiry);
-    return first;
+    const std::optional<LimitKind> first = first_to_end();
+    return first ? clock(*first).expiry : kForever;
   }
   // The limit that ended first, if one has ended.
   std::optional<LimitKind> expired(MonotonicTime now) const {
-    const auto first =
-        std::min_element(clocks_.begin(), clocks_.end(),
-                         [](const Clock& a, const Clock& b) { return a.expiry < b.expiry; });
-    if (first->expiry > now) return std::nullopt;
-    return static_cast<LimitKind>(first - clocks_.begin());
+    const std::optional<LimitKind> first = first_to_end();
+    return first && clock(*first).expiry <= now ? first : std::nullopt;
   }
-  MonotonicTime started(LimitKind kind) const {
-    return clocks_[static_cast<std::size_t>(kind)].since;
-  }
+  // Of a clock that was started since the last stop_all(), with a limit or without.
+  MonotonicTime started(LimitKind kind) const { return clock(kind).since; }
 
  private:
   struct Clock {
     MonotonicTime since = kNever;
-    MonotonicTime expiry = kForever;
-    std::optional<Duration> left{};  // while it rests
+    MonotonicTime expiry = kForever;  // while it runs
+    Duration left{};                  // while it rests
   };
-  Clock& slot(LimitKind kind) { return clocks_[static_cast<std::size_t>(kind)]; }
+  using Kinds = std::uint32_t;  // a bit per kind
+
+  static Kinds bit(LimitKind kind) { return Kinds{1} << static_cast<int>(kind); }
+  Clock& clock(LimitKind kind) { return clocks_[static_cast<std::size_t>(kind)]; }
+  const Clock& clock(LimitKind kind) const { return clocks_[static_cast<std::size_t>(kind)]; }
+  void run(LimitKind kind, MonotonicTime expiry) {
+    clock(kind).expiry = expiry;
+    running_ |= bit(kind);
+  }
+  std::optional<LimitKind> first_to_end() const {
+    std::optional<LimitKind> first;
+    for (Kinds left = running_; left != 0; left &= left - 1) {
+      const auto kind = static_cast<LimitKind>(std::countr_zero(left));
+      if (!first || clock(kind).expiry < clock(*first).expiry) first = kind;
+    }
+    return first;
+  }
+
   std::array<Clock, kLimitKindCount> clocks_;
+  Kinds running_ = 0;
+  Kinds resting_ = 0;
 };
 
 // What the end of a limit means: the error, whose phase is `phase` where the kind has none of its

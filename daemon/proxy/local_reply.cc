@@ -30,7 +30,13 @@ std::string seconds(Duration duration) {
 std::string_view advice(const Error& error) {
   switch (error.code) {
     case ErrorCode::kConnectionLimitReached:
-      return "Raise pool.max_connections of the upstream, or send it fewer requests at once.";
+      if (error.source == ErrorSource::kInternal)
+        return "Raise the limit of open files (LimitNOFILE=, ulimit -n), or lower "
+               "client.max_connections.";
+      return "Raise pool.max_connections of the upstream, and process.max_upstream_connections "
+             "where it is lower, or send fewer requests at once.";
+    case ErrorCode::kDestinationUnavailable:
+      return "POST /pools/NAME/resume on the admin address ends a pause.";
     case ErrorCode::kDnsTimeout:
     case ErrorCode::kDnsError:
       return "Check the host's name and the DNS servers (dns.servers).";
@@ -58,19 +64,22 @@ std::string_view advice(const Error& error) {
     case ErrorCode::kHttpProtocolError:
     case ErrorCode::kHttpResponseTransferCoding:
       return "The upstream is at fault: look at its log.";
+    case ErrorCode::kHttpResponseHeaderSize:
     case ErrorCode::kHttpResponseHeaderSectionSize:
+      if (error.limit_key.empty()) return "A response may have 1,000 fields at most.";
       return "Raise max_response_header_size, or send less.";
     case ErrorCode::kProxyLoopDetected:
       return "A destination leads back to this proxy: check connect_to and DNS.";
     case ErrorCode::kProxyInternalResponse:
       return "The proxy is going away: send the request again.";
     case ErrorCode::kProxyInternalError:
+      if (error.limit_key == "process.max_buffers")
+        return "Raise process.max_buffers and the memory of the cgroup, or send fewer requests at "
+               "once.";
       return "See the proxy's log.";
     case ErrorCode::kHttpRequestError:  // the detail says what is wrong with it
-    case ErrorCode::kDestinationUnavailable:
     case ErrorCode::kConnectionReadTimeout:
     case ErrorCode::kHttpResponseIncomplete:
-    case ErrorCode::kHttpResponseHeaderSize:
     case ErrorCode::kHttpResponseTrailerSectionSize:
     case ErrorCode::kHttpUpgradeFailed:
     case ErrorCode::kClientAborted:

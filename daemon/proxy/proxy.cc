@@ -1,9 +1,11 @@
 #include "proxy/proxy.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <chrono>
 #include <ctime>
+#include <functional>
 
 namespace penstock {
 
@@ -29,7 +31,11 @@ Proxy::Proxy(const Outside& outside, std::shared_ptr<const RoutingTable> table,
              std::string pseudonym, std::uint64_t first_request_id)
     : outside_(outside),
       pseudonym_(std::move(pseudonym)),
+      blocks_(&outside.buffers),
+      buffer_gate_(outside.buffers, outside.clock, outside.timers),
       table_(std::move(table)),
+      all_upstream_states_(outside.metrics, outside.retries),
+      upstream_states_(all_upstream_states_.of(*table_)),
       flush_(outside.timers, Delegate<void()>::to<&Proxy::on_flush_due>(*this)),
       last_request_id_(first_request_id) {}
 
@@ -37,13 +43,13 @@ Proxy::~Proxy() { assert(sessions_.empty() && drains_.empty()); }
 
 void Proxy::refuse(const Endpoint& endpoint, const Peer& peer) {
   endpoint.metrics->rejected[RejectReason::kNotAllowed].add();
-  const bool is_user = peer.address.family() == AF_UNIX;
+  const bool is_user = peer.address().family() == AF_UNIX;
   outside_.log.write_limited(
       LogLevel::kWarning, endpoint.name,
       "a client that the listener does not allow was disconnected", now(),
       {{"listener", endpoint.name},
-       {"client",
-        is_user ? "user " + (peer.uid ? std::to_string(*peer.uid) : "unknown") : peer.address.ip()},
+       {"client", is_user ? "user " + (peer.uid() ? std::to_string(*peer.uid()) : "unknown")
+                          : peer.address().ip()},
        {"key", is_user ? "allow_uids" : "allow_clients"}});
 }
 
@@ -85,16 +91,30 @@ void Proxy::serve(std::unique_ptr<Stream> stream, EndpointRef endpoint, const Pe
   auto* session = new ClientSession(*this, std::move(stream), std::move(endpoint), peer);
   sessions_.push_back(*session);
   ++session_count_;
-  if (draining_) session->begin_drain();
 }
 
-void Proxy::on_filter_changed(const Endpoint& endpoint) {
+// Each may end in what is done to it.
+template <typename Do>
+void Proxy::for_each_session(Do what) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     ClientSession& session = *it;
     ++it;
+    what(session);
+  }
+}
+
+void Proxy::on_filter_changed(const Endpoint& endpoint) {
+  for_each_session([&](ClientSession& session) {
     if (&session.endpoint() == &endpoint && !endpoint.filter.admits(session.peer()))
       session.dismiss();
-  }
+  });
+}
+
+void Proxy::on_removed(Endpoint& endpoint) {
+  endpoint.removed = true;
+  for_each_session([&](ClientSession& session) {
+    if (&session.endpoint() == &endpoint) session.begin_drain();
+  });
 }
 
 void Proxy::session_ended(ClientSession& session) {
@@ -105,19 +125,37 @@ void Proxy::session_ended(ClientSession& session) {
   tell_if_empty();
 }
 
-void Proxy::reconfigure(std::shared_ptr<const RoutingTable> table) {
+void Proxy::forget_origins() { spare_exchanges_.clear(); }
+
+// Who waits leaves its place before the pools begin dials for it, the youngest first so that no
+// dial goes to one that is about to leave as well; and comes back by age.
+TrimmedByUpstream Proxy::reconfigure(std::shared_ptr<const RoutingTable> table) {
   table_ = std::move(table);
+  upstream_states_ = all_upstream_states_.of(*table_);
   spare_exchanges_.clear();  // they hold on to the old table and its sizes
+  std::vector<Exchange*> moving = waiting_exchanges();
+  std::erase_if(moving, [](Exchange* exchange) { return !exchange->reroute(); });
+  TrimmedByUpstream trimmed = outside_.pool.on_reconfigured();
+  std::ranges::reverse(moving);
+  for (Exchange* exchange : moving) exchange->resume();
+  return trimmed;
+}
+
+// The youngest first; of one turn of the loop, too.
+std::vector<Exchange*> Proxy::waiting_exchanges() {
+  std::vector<Exchange*> waiting;
+  for (ClientSession& session : sessions_) {
+    Exchange* exchange = session.exchange();
+    if (exchange != nullptr && exchange->waiting_number()) waiting.push_back(exchange);
+  }
+  std::ranges::sort(waiting, std::greater(), &Exchange::waiting_number);
+  return waiting;
 }
 
 void Proxy::begin_drain(Delegate<void()> on_empty) {
   draining_ = true;
   on_empty_ = on_empty;
-  for (auto it = sessions_.begin(); it != sessions_.end();) {
-    ClientSession& session = *it;
-    ++it;
-    session.begin_drain();
-  }
+  for_each_session([](ClientSession& session) { session.begin_drain(); });
   tell_if_empty();
 }
 
@@ -127,11 +165,7 @@ void Proxy::tell_if_empty() {
 }
 
 void Proxy::abort_sessions() {
-  for (auto it = sessions_.begin(); it != sessions_.end();) {
-    ClientSession& session = *it;
-    ++it;
-    session.abort();
-  }
+  for_each_session([](ClientSession& session) { session.abort(); });
   while (!drains_.empty()) drains_.front().close(CloseReason::kShutdown);
 }
 
@@ -151,8 +185,9 @@ void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
   }
 }
 
-void Proxy::write_record(const ExchangeRecord& record) {
-  penstock::record(outside_.metrics, record);
+void Proxy::write_record(const ExchangeRecord& record, UpstreamMetrics* metrics) {
+  penstock::record(metrics != nullptr ? *metrics : outside_.metrics.upstream({}), record);
+  if (is_error(record)) outside_.metrics.failures().add(record);
   outside_.access_log.write(record);
   if (outside_.access_log.has_unflushed() && !flush_.armed())
     flush_.arm(now() + AccessLogWriter::kFlushAfter);
@@ -169,12 +204,21 @@ void Proxy::drain_ended(ResponseDrain& drain) {
   outside_.executor.defer_delete(std::unique_ptr<DeferredDeletable>(&drain));
 }
 
-void Proxy::hint_at_pooling(const Upstream& upstream, std::string_view host) {
+void Proxy::warn_of_full_buffers() {
+  outside_.log.write_limited(
+      LogLevel::kWarning, "process.max_buffers",
+      "the buffers are nearly full: bodies wait, then new requests are refused", now(),
+      {{"key", "process.max_buffers"},
+       {"bytes", outside_.buffers.used()},
+       {"limit", outside_.buffers.limit()}});
+}
+
+void Proxy::hint_at_pooling(const Upstream& upstream, const Authority& asked) {
   const std::string& name = upstream.settings->name;
   if (!outside_.hints.is_due(name, now())) return;
   outside_.log.info(
       "a tunnel cannot be pooled: let the app ask for http:// instead, penstock speaks TLS itself",
-      {{"upstream", name}, {"url", "http://" + std::string(host) + "/"}});
+      {{"upstream", name}, {"url", "http://" + asked.to_string(443) + "/"}});
 }
 
 void Proxy::on_flush_due() {

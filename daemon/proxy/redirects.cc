@@ -29,6 +29,13 @@ bool is_url_just_asked(std::string_view path, const Route& route) {
   return target.starts_with('/') && target.substr(1) == route.path;
 }
 
+// Read alone, without the scheme and host before it. URLs of browsers take \ for / and have no TAB.
+bool names_a_host(std::string_view path) {
+  std::string read(path.substr(0, path.find_first_of("?#")));
+  std::erase(read, '\t');
+  return read.starts_with("//") || read.starts_with("/\\");
+}
+
 }  // namespace
 
 bool app_side_is_plain(const Route& route) {
@@ -44,7 +51,7 @@ void rewrite_location(std::string_view location, const Route& route, std::string
   if (is_url_just_asked(path, route)) return;
   if (route.form == TargetForm::kAbsolute) {
     rewritten = "http://" + route.authority.to_string(kHttpPort) + path;
-  } else if (!path.starts_with("//")) {  // that would name a host
+  } else if (!names_a_host(path)) {
     rewritten = std::move(path);
   }
 }

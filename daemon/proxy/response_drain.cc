@@ -77,6 +77,7 @@ bool ResponseDrain::parse() {
     input_.consume(step.consumed);
     switch (step.event) {
       case ParseEvent::kNeedMore:
+        input_.release_if_empty();
         return true;
       case ParseEvent::kBody:
         break;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "config/destination.h"
 #include "config/route.h"
 
 namespace penstock {
@@ -22,6 +23,7 @@ Unexpected<Error> refuse(std::uint16_t status, std::string detail) {
 
 // RFC 9110 section 7.6.3: a request that carries our own pseudonym has been here before.
 bool came_through_us(const RequestHead& head, std::string_view pseudonym) {
+  if (!head.fields.contains(FieldId::kVia)) return false;
   for (const Field& field : head.fields) {
     if (field.id == FieldId::kVia && field.value.find(pseudonym) != std::string_view::npos)
       return true;
@@ -162,11 +164,13 @@ void choose_destination(const RoutingTable& table, const ListenerView& listener,
   Authority& asked = route.authority;
   const Upstream& upstream = *route.upstream;
   const bool base_url = !listener.settings.upstream.empty();
-  const bool named = table.names_host(upstream, asked.host, meant_port(asked, listener, route));
-  const bool use_only_host = base_url && upstream.only_host && !named;
+  // Whatever the host, a base URL leads here; elsewhere the host chose the upstream.
+  const bool only_led_here =
+      base_url && !table.names_host(upstream, asked.host, meant_port(asked, listener, route));
+  const bool use_only_host = only_led_here && upstream.only_host;
   // The listener's port, or the port of a name that only led here, is not the upstream's.
   if (route.form == TargetForm::kOrigin && asked.port == listener.local.port()) asked.port.reset();
-  if (base_url && !named) asked.port.reset();
+  if (only_led_here) asked.port.reset();
   route.choice =
       upstream.destination.choose(route.target.https, use_only_host ? *upstream.only_host : asked);
 }
@@ -200,10 +204,18 @@ Result<void> check_unwrapped(const ListenerView& listener, const RequestHead& he
   return {};
 }
 
+void choose_policy(const RequestHead& head, Route& route) {
+  const UpstreamSettings& upstream = *route.upstream->settings;
+  const RouteSettings* found = find_route(upstream, head.method_name, route.path);
+  route.policy = found == nullptr ? &upstream.policy : &found->policy;
+}
+
 // RFC 9110 section 9.3.6. The target is dialled as it stands: a tunnel has no origin of ours.
-Result<void> route_connect(const RoutingTable& table, const ListenerView& listener, Route& route) {
+Result<void> route_connect(const RoutingTable& table, const ListenerView& listener,
+                           const RequestHead& head, Route& route) {
   std::swap(route.authority, route.target.authority);
   const Authority& asked = route.authority;
+  asked.append_to(route.host_field, 0);
   if (listener.unwrapped != nullptr) return refuse(400, "CONNECT inside a plaintext tunnel");
   if (auto chosen = choose_upstream(table, listener, route); !chosen) return chosen;
   if (!listener.settings.upstream.empty() &&
@@ -213,36 +225,55 @@ Result<void> route_connect(const RoutingTable& table, const ListenerView& listen
   }
   route.connect = true;
   route.unwrap = *asked.port == kHttpPort;
-  const std::vector<std::string>& ports = table.config().egress.connect_ports;
-  const bool allowed = ports.empty() || std::find(ports.begin(), ports.end(),
-                                                  std::to_string(*asked.port)) != ports.end();
-  if (!route.unwrap && !allowed) {
-    return refuse(403, "CONNECT to port " + std::to_string(*asked.port) +
-                           " is not allowed; egress.connect_ports lists those that are");
-  }
+  if (const auto why = refuse_tunnel(table.config().egress, *asked.port)) return refuse(403, *why);
   route.choice = {asked.host, asked.kind, *asked.port, false};
-  asked.append_to(route.host_field = {}, 0);
   route.path = {};
-  route.policy = &route.upstream->settings->policy;
+  choose_policy(head, route);
   return {};
 }
 
-void choose_policy(const RequestHead& head, Route& route) {
-  const UpstreamSettings& upstream = *route.upstream->settings;
-  const RouteSettings* found =
-      find_route(upstream, head.method_name, route.add_slash ? "/" : route.path);
-  route.policy = found == nullptr ? &upstream.policy : &found->policy;
+// Its target is a path at an origin, and no hop but the last has a say in it.
+bool is_plain(const RequestHead& head, const ListenerView& listener) {
+  return listener.unwrapped == nullptr && head.method != Method::kConnect &&
+         head.method != Method::kOptions && head.method != Method::kTrace;
+}
+
+bool is_for_last_origin(const RoutingTable& table, const ListenerView& listener,
+                        const RequestHead& head, const Route& route) {
+  const Route::Origin& last = route.last;
+  return last.table == &table && last.listener == &listener.settings && is_plain(head, listener) &&
+         head.target.size() > last.url.size() && head.target[last.url.size()] == '/' &&
+         head.target.starts_with(last.url);
+}
+
+void remember_origin(const RoutingTable& table, const ListenerView& listener,
+                     const RequestHead& head, Route& route) {
+  if (route.form != TargetForm::kAbsolute || route.add_slash || !is_plain(head, listener)) return;
+  const auto url_bytes = static_cast<std::size_t>(route.path.data() - head.target.data());
+  route.last.table = &table;
+  route.last.listener = &listener.settings;
+  route.last.url = head.target.substr(0, url_bytes);
 }
 
 }  // namespace
 
 Result<void> route_request(const RoutingTable& table, const ListenerView& listener,
                            const RequestHead& head, std::string_view own_pseudonym, Route& route) {
+  const bool loop = came_through_us(head, own_pseudonym);
+  if (!loop && is_for_last_origin(table, listener, head, route)) {
+    const std::string_view path = head.target.substr(route.last.url.size());
+    route.path = path.substr(0, path.find('#'));
+    choose_policy(head, route);
+    return {};
+  }
+  route.last.table = nullptr;
+  route.authority.host.clear();
+  route.host_field.clear();
   route.form = TargetForm::kAuthority;
   route.web_page = false;
-  route.connect = route.unwrap = route.catch_all = route.for_us = false;
+  route.connect = route.unwrap = route.catch_all = route.for_us = route.add_slash = false;
   route.max_forwards.reset();
-  if (came_through_us(head, own_pseudonym)) {
+  if (loop) {
     return Unexpected{Error{.code = ErrorCode::kProxyLoopDetected,
                             .source = ErrorSource::kDownstream,
                             .detail = "the request has been through this proxy before (Via)"}};
@@ -251,7 +282,7 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
     return refuse(400, "malformed request target: " + std::string(*reason));
   }
   route.form = route.target.form;
-  if (head.method == Method::kConnect) return route_connect(table, listener, route);
+  if (head.method == Method::kConnect) return route_connect(table, listener, head, route);
   if (auto counted = count_forwards(head, route); !counted) return counted;
   if (route.form == TargetForm::kAsterisk) route.for_us = true;
   if (route.for_us) return {};
@@ -262,12 +293,7 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
   // No page reaches a unix socket, nor the inside of a tunnel.
   if (route.form == TargetForm::kOrigin && listener.unwrapped == nullptr &&
       listener.local.family() != AF_UNIX) {
-    const bool own_road = !listener.settings.upstream.empty();
     auto checked = check_web_page_rules(table, listener, head, route);
-    // Somebody who opens the proxy's port with a browser is told what it is.
-    if (!checked && !own_road && is_own_address(route.authority, listener.local)) {
-      return refuse(400, how_to_use_the_proxy(listener.local, route.authority));
-    }
     route.web_page = !checked;
     if (!checked) return checked;
   }
@@ -277,6 +303,7 @@ Result<void> route_request(const RoutingTable& table, const ListenerView& listen
   route.path = route.target.path_and_query;
   route.add_slash = route.target.needs_slash;
   choose_policy(head, route);
+  remember_origin(table, listener, head, route);
   return {};
 }
 

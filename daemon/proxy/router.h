@@ -41,10 +41,19 @@ struct Route {
 
   Target target;        // as parsed; scratch
   Authority authority;  // what was asked for
+
+  // What led to the above, where the next request of an app mostly leads as well.
+  struct Origin {
+    const RoutingTable* table = nullptr;  // null: nothing is remembered
+    const ListenerSettings* listener = nullptr;
+    std::string url;  // scheme and authority, as spelled
+  } last;
 };
 
-// Fills `route`. Errors: the request is malformed (400), misdirected (421), denied (403), a loop
-// (502) or of a kind that this version does not serve (501).
+// Fills `route`; quickly where it is for the origin that it was for last. The table and the
+// listener that it was filled for must have lived until now, and the listener's rules change only
+// together with the table. Errors: the request is malformed (400), misdirected (421), denied (403),
+// a loop (502) or of a kind that this version does not serve (501).
 Result<void> route_request(const RoutingTable& table, const ListenerView& listener,
                            const RequestHead& head, std::string_view own_pseudonym, Route& route);
 

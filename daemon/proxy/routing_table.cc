@@ -22,10 +22,11 @@ std::optional<Authority> only_exact_host(const UpstreamSettings& settings) {
 Result<std::shared_ptr<const RoutingTable>, std::string> RoutingTable::create(
     ConfigSnapshot config, TrustStores& trust, const RoutingTable* previous) {
   std::shared_ptr<RoutingTable> table(new RoutingTable(std::move(config)));
+  const std::string system_cas = trust.look_at_system();
   table->upstreams_.reserve(table->config_->upstreams.size());
   for (const UpstreamSettings& settings : table->config_->upstreams) {
     Upstream upstream{.settings = &settings,
-                      .identity = identity_hash(settings),
+                      .identity = identity_hash(settings, system_cas),
                       .tls = nullptr,
                       .destination = Destination(settings),
                       .only_host = only_exact_host(settings)};

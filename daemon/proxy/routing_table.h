@@ -40,6 +40,10 @@ class RoutingTable {
   const Config& config() const { return *config_; }
   const std::vector<Upstream>& upstreams() const { return upstreams_; }
   const Upstream* find(std::string_view name) const;
+  // Of one of upstreams(), where it stands there.
+  std::size_t index_of(const Upstream& upstream) const {
+    return static_cast<std::size_t>(&upstream - upstreams_.data());
+  }
 
   struct Match {
     const Upstream* upstream;

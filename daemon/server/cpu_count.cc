@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
-#include <sstream>
+
+#include "server/cgroup.h"
 
 namespace penstock {
 
@@ -34,40 +35,11 @@ std::size_t read_v1(const std::string& folder) {
   return quota_file >> quota && period_file >> period ? cpus_of(quota, period) : kNoQuota;
 }
 
-// A group's quota bounds those inside it too.
-template <typename Read>
-std::size_t least_up_to_root(const std::string& mount, std::string group, Read&& read) {
-  std::size_t least = kNoQuota;
-  while (true) {
-    least = std::min(least, read(mount + group));
-    if (group.empty() || group == "/") return least;
-    group.resize(group.rfind('/'));
-  }
-}
-
-bool names_cpu(const std::string& controllers) {
-  std::istringstream list(controllers);
-  for (std::string name; std::getline(list, name, ',');) {
-    if (name == "cpu") return true;
-  }
-  return false;
-}
-
-// Lines of /proc/self/cgroup: "0::/group" (v2) or "4:cpu,cpuacct:/group" (v1).
 std::size_t quota_cpus(const std::string& root) {
-  std::ifstream file(root + "/proc/self/cgroup");
   std::size_t least = kNoQuota;
-  for (std::string line; std::getline(file, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string group = line.substr(second + 1);
-    if (controllers.empty()) {
-      least = std::min(least, least_up_to_root(root + "/sys/fs/cgroup", group, read_v2));
-    } else if (names_cpu(controllers)) {
-      least = std::min(least, least_up_to_root(root + "/sys/fs/cgroup/cpu", group, read_v1));
-    }
+  for (const CgroupFolder& folder : cgroup_folders("cpu", root)) {
+    const auto read = folder.version == CgroupVersion::kV2 ? read_v2 : read_v1;
+    least = std::min(least, read(folder.path));
   }
   return least;
 }

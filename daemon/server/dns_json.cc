@@ -1,8 +1,10 @@
 #include "server/dns_json.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "server/json_writer.h"
+#include "server/rows_json.h"
 
 namespace penstock {
 
@@ -34,8 +36,12 @@ std::string dns_json(const std::vector<DnsCache::Row>& names, WallTime now) {
   json.string(rfc3339(now));
   json.key("names");
   json.open('[');
-  for (const DnsCache::Row& name : names) write_name(json, name);
+  for (std::size_t i = 0; i < std::min(names.size(), kMaxRows); ++i) write_name(json, names[i]);
   json.close(']');
+  if (names.size() > kMaxRows) {
+    json.key("truncated");
+    json.literal("true");
+  }
   json.close('}');
   return json.take() + "\n";
 }

@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <system_error>
 
@@ -131,22 +133,78 @@ void Instance::stop() {
   pid_ = -1;
 }
 
-// Ctrl-C ends the command, and we tell what it did until then.
-class IgnoredInterrupts {
+// Who gets the signals that are sent to us; 0: nobody.
+std::atomic<pid_t> forward_to = 0;
+static_assert(std::atomic<pid_t>::is_always_lock_free);
+
+// The terminal tells the command as well as us, so only what somebody has sent is passed on.
+void on_signal(int number, siginfo_t* info, void*) {
+  const pid_t pid = forward_to;
+  const int before = errno;
+  if (pid > 0 && info->si_code <= 0) ::kill(pid, number);
+  errno = before;
+}
+
+sigset_t set_of(std::span<const int> signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : signals) sigaddset(&set, number);
+  return set;
+}
+
+constexpr std::array kInterrupts = {SIGINT, SIGQUIT};
+constexpr std::array kForwarded = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+
+// What ends the command does not end us: we stop the private instance, and tell what came until
+// then. From begin_forwarding() on the command hears of what is sent to us; what comes before that
+// waits.
+class ForwardedSignals {
  public:
-  IgnoredInterrupts()
-      : interrupt_(std::signal(SIGINT, SIG_IGN)), quit_(std::signal(SIGQUIT, SIG_IGN)) {}
-  IgnoredInterrupts(const IgnoredInterrupts&) = delete;
-  IgnoredInterrupts& operator=(const IgnoredInterrupts&) = delete;
-  ~IgnoredInterrupts() {
-    std::signal(SIGINT, interrupt_);
-    std::signal(SIGQUIT, quit_);
+  ForwardedSignals() {
+    const sigset_t held = set_of(kForwarded);
+    ::pthread_sigmask(SIG_BLOCK, &held, &mask_);
+    for (std::size_t i = 0; i < kForwarded.size(); ++i) handle(kForwarded[i], before_[i]);
+  }
+  ForwardedSignals(const ForwardedSignals&) = delete;
+  ForwardedSignals& operator=(const ForwardedSignals&) = delete;
+  ~ForwardedSignals() {
+    for (std::size_t i = 0; i < kForwarded.size(); ++i) {
+      ::sigaction(kForwarded[i], &before_[i], nullptr);
+    }
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+
+  // Of before us, which is the command's.
+  const sigset_t& mask() const { return mask_; }
+
+  void begin_forwarding(pid_t pid) const {
+    forward_to = pid;
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
   }
 
  private:
-  void (*const interrupt_)(int);
-  void (*const quit_)(int);
+  // nohup(1) has SIGHUP ignored, by the command too.
+  static void handle(int number, struct sigaction& before) {
+    struct sigaction action {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    ::sigaction(number, &action, &before);
+    const bool interrupts = std::ranges::find(kInterrupts, number) != kInterrupts.end();
+    if (before.sa_handler == SIG_IGN && !interrupts) ::sigaction(number, &before, nullptr);
+  }
+
+  sigset_t mask_{};
+  std::array<struct sigaction, kForwarded.size()> before_{};
 };
+
+// Nothing is forwarded to its number once that may be another's.
+int wait_for_command(pid_t pid) {
+  siginfo_t ended{};
+  while (::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
+  forward_to = 0;
+  return wait_for(pid);
+}
 
 bool is_replaced(std::string_view variable) {
   constexpr std::array<std::string_view, 6> kNames = {
@@ -173,16 +231,15 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // Its errno, when the command cannot be run.
-int spawn(std::vector<std::string>& command, const std::string& address, pid_t& pid) {
+int spawn(std::vector<std::string>& command, const std::string& address, const sigset_t& mask,
+          pid_t& pid) {
   std::vector<std::string> environment = environment_with(address);
-  sigset_t interrupts;
-  sigemptyset(&interrupts);
-  sigaddset(&interrupts, SIGINT);
-  sigaddset(&interrupts, SIGQUIT);
+  const sigset_t interrupts = set_of(kInterrupts);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigdefault(&attributes, &interrupts);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &mask);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   const int error = ::posix_spawnp(&pid, command.front().c_str(), nullptr, &attributes,
                                    pointers(command).data(), pointers(environment).data());
   posix_spawnattr_destroy(&attributes);
@@ -205,14 +262,15 @@ int run_doctor(LoadResult loaded, std::vector<std::string> command) {
     std::cerr << "penstock doctor: the private instance did not start\n" << instance.daemon_log();
     return kExitFailure;
   }
-  const IgnoredInterrupts interrupts;
+  const ForwardedSignals signals;
   pid_t pid = -1;
-  if (const int error = spawn(command, instance.address(), pid); error != 0) {
+  if (const int error = spawn(command, instance.address(), signals.mask(), pid); error != 0) {
     std::cerr << "penstock doctor: cannot run " << command.front() << ": "
               << std::generic_category().message(error) << '\n';
     return error == ENOENT ? kNotFound : kNotExecutable;
   }
-  const int status = wait_for(pid);
+  signals.begin_forwarding(pid);
+  const int status = wait_for_command(pid);
   instance.stop();
   const bool signalled = WIFSIGNALED(status);
   const int code = signalled ? WTERMSIG(status) : WEXITSTATUS(status);

@@ -8,6 +8,7 @@ enum ExitCode : int {
   kExitFailure = 1,
   kExitUsage = 64,
   kExitAddressInUse = 69,
+  kExitOutput = 74,
   kExitConfig = 78
 };
 

@@ -6,6 +6,13 @@
 
 namespace penstock {
 
+std::string origin_text(std::string_view host, std::uint16_t port) {
+  const bool is_v6 = host.find(':') != std::string_view::npos;
+  std::string text = is_v6 ? "[" : "";
+  text.append(host).append(is_v6 ? "]:" : ":");
+  return text + std::to_string(port);
+}
+
 std::string rfc3339(WallTime now) {
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   const std::time_t time = second.time_since_epoch().count();

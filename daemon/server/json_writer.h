@@ -1,6 +1,7 @@
 // The text of an admin page in JSON.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,6 +55,9 @@ class JsonWriter {
 
   std::string text_;
 };
+
+// "api.example:443", "[::1]:443": how the admin pages name a host.
+std::string origin_text(std::string_view host, std::uint16_t port);
 
 std::string rfc3339(WallTime now);  // "2024-05-01T12:00:00.000001Z"
 

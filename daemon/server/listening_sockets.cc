@@ -63,10 +63,39 @@ Result<UnixAccess> access_of(const ListenerSettings& listener) {
   return resolve_access(mode, listener.owner);
 }
 
+void set_access(const ListeningSocket& socket, const ListenerSettings& listener, Log& log) {
+  auto access = access_of(listener);
+  if (access && !access->uid) access->uid = ::geteuid();
+  if (access && !access->gid) access->gid = ::getegid();
+  const auto set = access ? socket.file.set_access(*access) : Unexpected{access.error()};
+  if (!set) log.error("a socket keeps its old mode or owner", {{"error", set.error().detail}});
+}
+
 std::vector<UniqueFd> one(UniqueFd fd) {
   std::vector<UniqueFd> fds;
   fds.push_back(std::move(fd));
   return fds;
+}
+
+// In a reload the one in the way may be ourselves, with an address that the next file changes.
+std::string who_listens(const SocketAddress& address) {
+  if (is_own_port(address)) {
+    return " by this process itself: restart it, or reload twice, first without any address of "
+           "this port";
+  }
+  const std::string owner = port_owner(address);
+  return (owner.empty() ? "" : " by " + owner) + "; stop that, or set another address";
+}
+
+// Listens on an address with a port, as the configuration writes it, by so many sockets.
+Result<std::vector<UniqueFd>, ListenFault> open_tcp(const std::string& text, std::size_t count) {
+  const SocketAddress address = parse_address(text);
+  auto sockets = listen_tcp(address, count);
+  if (sockets) return *std::move(sockets);
+  const int sys = sockets.error().sys;
+  std::string why = sockets.error().detail;
+  if (sys == EADDRINUSE) why += who_listens(address);
+  return Unexpected{ListenFault{std::move(why), exit_code_of(sys)}};
 }
 
 Result<List, ListenFault> open_unix(const ListenerSettings& listener) {
@@ -85,17 +114,28 @@ Result<List, ListenFault> open_unix(const ListenerSettings& listener) {
 
 }  // namespace
 
-Result<std::vector<UniqueFd>, ListenFault> open_tcp(const std::string& text, std::size_t count) {
-  const SocketAddress address = parse_address(text);
-  auto sockets = listen_tcp(address, count);
-  if (sockets) return *std::move(sockets);
-  const int sys = sockets.error().sys;
-  std::string why = sockets.error().detail;
-  if (sys == EADDRINUSE) {
-    const std::string owner = port_owner(address);
-    why += (owner.empty() ? "" : " by " + owner) + "; stop that, or set another address";
+Result<ListeningSocket, ListenFault> open_admin_socket(const std::string& address) {
+  ListeningSocket socket{.address = address, .local = {}, .fds = {}, .file = {}};
+  if (listener_kind(address) == ListenerKind::kUnix) {
+    auto made = listen_unix(std::string(socket_name(address)), UnixAccess());
+    if (!made) return Unexpected{ListenFault{made.error().detail, exit_code_of(made.error().sys)}};
+    socket.fds = one(std::move(made->fd));
+    socket.file = std::move(made->file);
+  } else {
+    auto fds = open_tcp(address, 1);
+    if (!fds) return Unexpected{std::move(fds).error()};
+    socket.fds = *std::move(fds);
   }
-  return Unexpected{ListenFault{std::move(why), exit_code_of(sys)}};
+  socket.local = bound_address(socket.fds.front().get());
+  return socket;
+}
+
+ListeningSocket inherited_socket(HandedSockets handed) {
+  const SocketAddress local = bound_address(handed.descriptors.front().get());
+  return {.address = std::move(handed.address),
+          .local = local,
+          .fds = std::move(handed.descriptors),
+          .file = {}};
 }
 
 const ListenerSettings* find_listener(const Config& config, std::string_view address) {
@@ -151,8 +191,42 @@ Result<List, ListenFault> ListeningSockets::take_passed(const ListenerSettings& 
   return list;
 }
 
-void ListeningSockets::adopt(List opened) {
+std::vector<std::string> ListeningSockets::adopt(List opened) {
+  std::vector<std::string> lost;
+  std::erase_if(open_, [&](const ListeningSocket& socket) {
+    const bool again =
+        std::ranges::find(opened, socket.address, &ListeningSocket::address) != opened.end();
+    if (again) lost.push_back(socket.address);
+    return again;
+  });
   std::move(opened.begin(), opened.end(), std::back_inserter(open_));
+  return lost;
+}
+
+void ListeningSockets::inherit(const Config& config, Takeover& takeover) {
+  for (const ListenerSettings& listener : config.listeners) {
+    if (is_passed(listener.address)) continue;
+    for (HandedSockets& handed : takeover.take(HandedKind::kListener, listener.address)) {
+      open_.push_back(inherited_socket(std::move(handed)));
+    }
+  }
+}
+
+// Those that were opened here have a file already.
+void ListeningSockets::own_files(const Config& config, Log& log) {
+  for (ListeningSocket& socket : open_) {
+    if (listener_kind(socket.address) != ListenerKind::kUnix || socket.file) continue;
+    socket.file = UnixSocketFile(std::string(socket_name(socket.address)));
+    set_access(socket, *find_listener(config, socket.address), log);
+  }
+}
+
+void ListeningSockets::give_away(std::string_view address) {
+  std::erase_if(open_, [&](ListeningSocket& socket) {
+    if (socket.address != address) return false;
+    socket.file.release();
+    return true;
+  });
 }
 
 // A socket that is new has its access already. One whose owner is not named any more goes back to
@@ -165,11 +239,7 @@ void ListeningSockets::change_access(const Config& before, const Config& after, 
     if (was == nullptr || is == nullptr || (was->mode == is->mode && was->owner == is->owner)) {
       continue;
     }
-    auto access = access_of(*is);
-    if (access && !access->uid) access->uid = ::geteuid();
-    if (access && !access->gid) access->gid = ::getegid();
-    const auto set = access ? socket.file.set_access(*access) : Unexpected{access.error()};
-    if (!set) log.error("a socket keeps its old mode or owner", {{"error", set.error().detail}});
+    set_access(socket, *is, log);
   }
 }
 
@@ -191,8 +261,15 @@ std::vector<std::string> ListeningSockets::unused_names(const Config& config) co
   return names;
 }
 
+bool ListeningSockets::is_passed(std::string_view address) const {
+  if (listener_kind(address) != ListenerKind::kSystemd) return false;
+  const std::vector<std::string> names = passed_.names();
+  return std::ranges::find(names, socket_name(address)) != names.end();
+}
+
 bool ListeningSockets::is_open(std::string_view address) const {
-  return std::ranges::find(open_, address, &ListeningSocket::address) != open_.end();
+  const auto at = std::ranges::find(open_, address, &ListeningSocket::address);
+  return at != open_.end() && !at->file.is_lost();
 }
 
 }  // namespace penstock

@@ -27,11 +27,9 @@ void write_count(JsonWriter& json, std::string_view key, Int count) {
 }
 
 void write_host(JsonWriter& json, const HostSnapshot& host) {
-  const bool is_v6 = host.key.host.find(':') != std::string::npos;
   json.open('{');
   json.key("origin");
-  json.string((is_v6 ? "[" + host.key.host + "]" : host.key.host) + ":" +
-              std::to_string(host.key.port));
+  json.string(origin_text(host.key.host, host.key.port));
   json.key("limits");
   json.open('{');
   write_limit(json, "max_connections", host.limits.max_connections);
@@ -79,13 +77,16 @@ void write_host(JsonWriter& json, const HostSnapshot& host) {
 
 }  // namespace
 
-std::string pools_json(const std::vector<HostSnapshot>& hosts, std::string_view upstream,
-                       std::uint64_t revision, WallTime now) {
+std::string pools_json(const std::vector<HostSnapshot>& hosts, const UpstreamNames& paused,
+                       std::string_view upstream, std::uint64_t revision, WallTime now) {
   std::map<std::string_view, std::vector<const HostSnapshot*>> by_upstream;
   std::size_t matching = 0;
   for (const HostSnapshot& host : hosts) {
     if (!upstream.empty() && host.key.upstream != upstream) continue;
     if (++matching <= kMaxHosts) by_upstream[host.key.upstream].push_back(&host);
+  }
+  for (const std::string& name : paused) {
+    if (upstream.empty() || name == upstream) by_upstream[name];  // hosts or none
   }
   JsonWriter json;
   json.open('{');
@@ -98,6 +99,10 @@ std::string pools_json(const std::vector<HostSnapshot>& hosts, std::string_view 
     json.open('{');
     json.key("name");
     json.string(name);
+    if (paused.contains(name)) {
+      json.key("paused");
+      json.literal("true");
+    }
     json.key("hosts");
     json.open('[');
     for (const HostSnapshot* host : members) write_host(json, *host);

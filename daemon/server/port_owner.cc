@@ -94,13 +94,23 @@ bool is_process(const fs::path& folder) {
                      [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-}  // namespace
-
-std::string port_owner(const SocketAddress& address) {
+std::optional<Socket> find_listening(const SocketAddress& address) {
   auto socket =
       find_listening(address.family() == AF_INET ? "/proc/net/tcp" : "/proc/net/tcp6", address);
   // A [::] that takes IPv4 too is in the other table.
   if (!socket && address.family() == AF_INET) socket = find_listening("/proc/net/tcp6", address);
+  return socket;
+}
+
+}  // namespace
+
+bool is_own_port(const SocketAddress& address) {
+  const auto socket = find_listening(address);
+  return socket && holds("/proc/self", socket->inode);
+}
+
+std::string port_owner(const SocketAddress& address) {
+  const auto socket = find_listening(address);
   if (!socket) return {};
   std::error_code unreadable;
   for (fs::directory_iterator at("/proc", unreadable), end; !unreadable && at != end;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <random>
 
+#include "config/addresses.h"
 #include "net/tcp_stream.h"
 #include "proxy/warm_hosts.h"
 
@@ -59,11 +60,22 @@ struct Worker::Door {
         LogLevel::kWarning, endpoint->name, "accepting pauses: out of descriptors or memory",
         worker.loop_.now(), {{"listener", endpoint->name}, {"errno", sys}});
   }
+  void refuse_new() {
+    if (listener && listener_kind(endpoint->name) == ListenerKind::kTcp) listener->refuse_new();
+  }
   // It stays for the clients that others accepted here and that are on their way.
   void close() {
     if (listener) listener->drain_and_close();
     listener.reset();
     closed = true;
+  }
+  void remove() {
+    close();
+    worker.proxy_->on_removed(*endpoint);
+  }
+  void release() {
+    if (listener) listener->release();
+    close();
   }
 
   Worker& worker;
@@ -73,6 +85,9 @@ struct Worker::Door {
 };
 
 namespace {
+
+// How long a drain waits for who is in the middle of connecting.
+constexpr Duration kHandshakesEnd = std::chrono::milliseconds(10);
 
 std::uint64_t random_number() {
   std::random_device device;
@@ -94,6 +109,7 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
                                                            .dialer = *dialer_,
                                                            .metrics = metrics_,
                                                            .seed = std::random_device()()});
+  dialer_->set_relief(DescriptorQueue::Relief::to<&Worker::on_descriptors_short>(*this));
   access_log_ = std::make_unique<AccessLogWriter>(shared_.access_log, random_number());
   proxy_ = std::make_unique<Proxy>(Proxy::Outside{.worker = index,
                                                   .executor = loop_,
@@ -104,6 +120,8 @@ Worker::Worker(std::size_t index, Loop& control, const Shared& shared, WorkerMet
                                                   .access_log = *access_log_,
                                                   .clients = shared_.clients,
                                                   .hints = shared_.hints,
+                                                  .retries = shared_.retries,
+                                                  .buffers = shared_.buffers,
                                                   .log = shared_.log},
                                    config.table, shared_.pseudonym, random_number());
   keep_hosts_warm(*config.table, *pool_);
@@ -132,6 +150,7 @@ void Worker::stop() {
 void Worker::shut_down() {
   if (proxy_ == nullptr) return;
   doors_.clear();
+  loop_.refresh_time();  // it has stood still since the loop's last event
   proxy_->abort_sessions();
   pool_->shut_down();
   proxy_.reset();
@@ -149,6 +168,7 @@ void Worker::open_listener(UniqueFd fd, const SocketAddress& local,
                            const ListenerSettings& settings) {
   post(loop_, [this, fd = std::move(fd), local, settings]() mutable {
     std::erase_if(doors_, [](const auto& entry) { return entry.second->closed; });
+    proxy_->forget_origins();
     doors_.emplace(settings.address, std::make_unique<Door>(*this, std::move(fd), local, settings));
   });
 }
@@ -170,44 +190,66 @@ void Worker::serve(UniqueFd fd, const SocketAddress& local, const Peer& peer) {
   }
 }
 
-void Worker::update_listener(const ListenerSettings& settings) {
-  post(loop_, [this, settings] { update_doors(settings); });
-}
-
 void Worker::update_doors(const ListenerSettings& settings) {
   const auto [begin, end] = doors_.equal_range(settings.address);
   for (auto it = begin; it != end; ++it) it->second->update(settings);
 }
 
-void Worker::close_listener(const std::string& address) {
-  post(loop_, [this, address] { close_doors(address); });
-}
-
 void Worker::close_doors(const std::string& address) {
   const auto [begin, end] = doors_.equal_range(address);
-  for (auto it = begin; it != end; ++it) it->second->close();
+  for (auto it = begin; it != end; ++it) it->second->remove();
 }
 
-void Worker::reconfigure(const WorkerConfig& config, Done done) {
-  post(loop_, [this, config, done = std::move(done)] {
-    apply(config);
-    on_control(done);
+void Worker::release_listener(const std::string& address) {
+  post(loop_, [this, address] {
+    const auto [begin, end] = doors_.equal_range(address);
+    for (auto it = begin; it != end; ++it) it->second->release();
   });
 }
 
-void Worker::apply(const WorkerConfig& config) {
+void Worker::duplicate_listeners(std::function<void(std::vector<OpenListener>)> done) {
+  post(loop_, [this, done = std::move(done)] {
+    post(control_, [done, open = duplicate_doors()]() mutable { done(std::move(open)); });
+  });
+}
+
+std::vector<Worker::OpenListener> Worker::duplicate_doors() const {
+  std::vector<OpenListener> open;
+  for (const auto& [address, door] : doors_) {
+    if (!door->listener) continue;
+    open.push_back({address, door->endpoint->local, door->listener->duplicate()});
+  }
+  return open;
+}
+
+void Worker::reconfigure(const WorkerConfig& config, const std::vector<std::string>& vanished,
+                         Reconfigured done) {
+  post(loop_, [this, config, vanished, done = std::move(done)] {
+    for (const ListenerSettings& listener : config.table->config().listeners)
+      update_doors(listener);
+    for (const std::string& address : vanished) close_doors(address);
+    on_control([done, trimmed = apply(config)] { done(trimmed); });
+  });
+}
+
+TrimmedByUpstream Worker::apply(const WorkerConfig& config) {
   dialer_->set_egress(config.egress);
-  proxy_->reconfigure(config.table);
-  pool_->on_reconfigured();
+  TrimmedByUpstream trimmed = proxy_->reconfigure(config.table);
   keep_hosts_warm(*config.table, *pool_);
+  return trimmed;
 }
 
 void Worker::begin_drain(Done done) {
   post(loop_, [this, done = std::move(done)] {
     drained_ = done;
-    for (auto& [address, door] : doors_) door->close();
-    proxy_->begin_drain(Delegate<void()>::to<&Worker::on_drained>(*this));
+    for (auto& [address, door] : doors_) door->refuse_new();
+    handshakes_.arm(loop_.now() + kHandshakesEnd);
   });
+}
+
+void Worker::drain_sessions() {
+  for (auto& [address, door] : doors_) door->close();
+  proxy_->begin_drain(Delegate<void()>::to<&Worker::on_drained>(*this));
 }
 
 void Worker::on_address_left(const std::string& host, const SocketAddress& address) {
@@ -222,7 +264,23 @@ void Worker::on_address_returned(const std::string& host, const SocketAddress& a
   pool_->on_address_returned(host, address);
 }
 
+bool Worker::on_descriptors_short() {
+  const bool evicted = pool_->evict_idle();
+  shared_.log.write_limited(
+      LogLevel::kWarning, "descriptors",
+      "no file descriptor is left: connections to upstreams wait, idle ones are closed for them",
+      loop_.now(), {{"idle_closed", evicted ? "yes" : "none was idle"}});
+  return evicted;
+}
+
 void Worker::on_drained() { on_control(std::move(drained_)); }
+
+void Worker::with_pool(PoolWork work, Done done) {
+  post(loop_, [this, work = std::move(work), done = std::move(done)] {
+    work(*pool_);
+    on_control(done);
+  });
+}
 
 void Worker::ping(Done done) {
   post(loop_, [this, done = std::move(done)] { on_control(done); });

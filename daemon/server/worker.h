@@ -44,6 +44,8 @@ struct Shared {
   DnsService& dns;
   ClientQuota& clients;
   PoolingHints& hints;
+  RetryAllowances& retries;
+  BufferBudget& buffers;
   Log& log;
   std::string pseudonym;
 };
@@ -70,20 +72,34 @@ class Worker final : private AddressObserver {
   // Accepts from the listening descriptor; without one it serves the clients of this address that
   // others accept. An address may have several sockets, each with an address of its own.
   void open_listener(UniqueFd fd, const SocketAddress& local, const ListenerSettings& settings);
-  void update_listener(const ListenerSettings& settings);
-  // Accepts what is queued, then closes.
-  void close_listener(const std::string& address);
+  // Leaves what is queued to another process that has the socket too.
+  void release_listener(const std::string& address);
+  // Duplicates of every socket that is accepted from, for that process.
+  struct OpenListener {
+    std::string address;
+    SocketAddress local;
+    UniqueFd fd;
+  };
+  void duplicate_listeners(std::function<void(std::vector<OpenListener>)> done);
 
   // Any thread: a client that another worker has accepted at this address, and that counts as ours
   // in the quota.
   void take_client(UniqueFd fd, const SocketAddress& local, const Peer& peer);
 
-  // Requests that come from now on are served by it; `done` once no pool holds what it excludes.
-  void reconfigure(const WorkerConfig& config, Done done);
+  // Requests that come from now on are served by it, those that wait for a connection too, and by
+  // listeners as it has them: all in one turn, so that none meets the rules of two. The listeners
+  // that have `vanished` accept what is queued, then close. `done` once our pools hold nothing idle
+  // that it excludes, with how much they had to close.
+  using Reconfigured = std::function<void(const TrimmedByUpstream&)>;  // on the control loop
+  void reconfigure(const WorkerConfig& config, const std::vector<std::string>& vanished,
+                   Reconfigured done);
 
-  // Listeners are accepted until empty and closed, sessions end after their present exchange;
-  // `done` when the last one has gone.
+  // Listeners take nobody new, are accepted until empty and closed; then sessions end after their
+  // next response. `done` when the last one has gone.
   void begin_drain(Done done);
+  // Does it on the loop; `done` after it.
+  using PoolWork = std::function<void(WorkerPool&)>;
+  void with_pool(PoolWork work, Done done);
   // Answers that the loop turns.
   void ping(Done done);
   // The longest turn of the loop since the last call.
@@ -93,11 +109,14 @@ class Worker final : private AddressObserver {
   struct Door;  // an address with its listener, if this worker has one, and its endpoint
 
   void run();
-  void apply(const WorkerConfig& config);
+  TrimmedByUpstream apply(const WorkerConfig& config);
   void serve(UniqueFd fd, const SocketAddress& local, const Peer& peer);
   void update_doors(const ListenerSettings& settings);
   void close_doors(const std::string& address);
+  std::vector<OpenListener> duplicate_doors() const;
+  void drain_sessions();
   void on_drained();
+  bool on_descriptors_short();
   void shut_down();
   void on_control(Done done);
   void on_address_left(const std::string& host, const SocketAddress& address) override;
@@ -118,6 +137,7 @@ class Worker final : private AddressObserver {
   std::unique_ptr<AccessLogWriter> access_log_;
   std::unique_ptr<Proxy> proxy_;
   std::multimap<std::string, std::unique_ptr<Door>> doors_;  // by address
+  Deadline handshakes_{loop_.timers(), Delegate<void()>::to<&Worker::drain_sessions>(*this)};
   Done drained_;
   std::thread thread_;
 };

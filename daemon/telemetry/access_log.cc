@@ -31,7 +31,10 @@ bool is_file(const std::string& path) { return !path.empty() && path != "stdout"
 
 }  // namespace
 
-AccessLog::AccessLog(std::size_t max_blocks) : blocks_(max_blocks) { settings_.path.clear(); }
+AccessLog::AccessLog(std::size_t max_blocks, Log* daemon_log)
+    : daemon_log_(daemon_log), blocks_(max_blocks) {
+  settings_.path.clear();
+}
 
 AccessLog::~AccessLog() {
   assert(writers_.load() == 0);
@@ -85,10 +88,13 @@ void AccessLog::run() {
   for (bool more = true; more;) {
     more = blocks_.wait_filled(batch);
     adopt_next_sink();
+    const std::uint64_t lost_until_now = dropped_lines();
     for (LogBlockPtr& block : batch) {
       write_block(*block);
       blocks_.give_back(std::move(block));
     }
+    const bool all_written = !batch.empty() && dropped_lines() == lost_until_now;
+    if (losing_ && all_written && !blocks_.congested()) tell_of_their_end();
     batch.clear();
   }
 }
@@ -100,6 +106,7 @@ void AccessLog::write_block(const LogBlock& block) {
     const LogSink::Outcome outcome = sink_.write(rest);
     if (outcome == LogSink::Outcome::kWritten) continue;
     if (outcome == LogSink::Outcome::kStalled && wait_for_room(rest)) continue;
+    if (outcome == LogSink::Outcome::kFailed) tell_of_losses(sink_.failure(), dropped_lines());
     drop_lines(count_lines(rest));
     return;
   }
@@ -107,7 +114,10 @@ void AccessLog::write_block(const LogBlock& block) {
 
 // False when the log is stopping and has waited long enough.
 bool AccessLog::wait_for_room(std::string_view& rest) {
+  const std::uint64_t lost_until_now = dropped_lines();
   sink_.wait_writable(kStallTick);
+  if (dropped_lines() != lost_until_now)
+    tell_of_losses("its reader does not keep up", lost_until_now);
   const bool torn = !sink_.at_line_start();
   if (adopt_next_sink() && torn) {
     rest.remove_prefix(rest.find('\n') + 1);
@@ -127,6 +137,22 @@ bool AccessLog::adopt_next_sink() {
   if (!next) return false;
   sink_ = std::move(*next);
   return true;
+}
+
+// Once, however many follow: the counter says how many.
+void AccessLog::tell_of_losses(std::string_view why, std::uint64_t lost_before) {
+  if (std::exchange(losing_, true)) return;
+  lost_before_ = lost_before;
+  if (daemon_log_ == nullptr) return;
+  daemon_log_->warning("lines of the access log are lost",
+                       {{"path", settings().path}, {"why", why}});
+}
+
+void AccessLog::tell_of_their_end() {
+  losing_ = false;
+  if (daemon_log_ == nullptr) return;
+  daemon_log_->info("the access log is written again",
+                    {{"path", settings().path}, {"lost", dropped_lines() - lost_before_}});
 }
 
 AccessLogWriter::AccessLogWriter(AccessLog& log, std::uint64_t seed)

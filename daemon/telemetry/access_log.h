@@ -20,12 +20,13 @@
 #include <string>
 #include <thread>
 
+#include "base/log.h"
+#include "base/log_sink.h"
 #include "base/result.h"
 #include "config/settings.h"
 #include "telemetry/exchange_record.h"
 #include "telemetry/line_format.h"
 #include "telemetry/log_block.h"
-#include "telemetry/log_sink.h"
 
 namespace penstock {
 
@@ -34,8 +35,8 @@ class AccessLog {
   static constexpr std::size_t kDefaultMaxBlocks = 64;  // 4 MiB
   static constexpr std::chrono::milliseconds kStopStall{1000};
 
-  // Off until configured.
-  explicit AccessLog(std::size_t max_blocks = kDefaultMaxBlocks);
+  // Off until configured. `daemon_log` is told when lines begin to be lost, and when that is over.
+  explicit AccessLog(std::size_t max_blocks = kDefaultMaxBlocks, Log* daemon_log = nullptr);
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
   ~AccessLog();
@@ -62,7 +63,10 @@ class AccessLog {
   void write_block(const LogBlock& block);
   bool wait_for_room(std::string_view& rest);
   bool adopt_next_sink();
+  void tell_of_losses(std::string_view why, std::uint64_t lost_before);
+  void tell_of_their_end();
 
+  Log* const daemon_log_;
   LogBlocks blocks_;
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<std::uint64_t> generation_{0};  // of settings_
@@ -76,6 +80,8 @@ class AccessLog {
   // Of the writing thread alone.
   LogSink sink_;
   std::chrono::milliseconds stalled_while_stopping_{0};
+  bool losing_ = false;
+  std::uint64_t lost_before_ = 0;  // lines, when that began
 
   std::thread thread_;
 };

@@ -87,6 +87,12 @@ char* write_hex_byte(char* out, unsigned char c) {
   return out;
 }
 
+char* write_hex_escape(char* out, unsigned char c) {
+  *out++ = '\\';
+  *out++ = 'x';
+  return write_hex_byte(out, c);
+}
+
 char* write_json_byte(char* out, unsigned char c) {
   *out++ = '\\';
   switch (c) {
@@ -108,6 +114,40 @@ char* write_json_byte(char* out, unsigned char c) {
   }
   std::memcpy(out, "u00", 3);
   return write_hex_byte(out + 3, c);
+}
+
+// The length of the character that `text` begins with; 0 when that is a control (C1 too, U+0080 to
+// U+009F) or no character.
+std::size_t printable_length(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text.front());
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const std::size_t length = utf8_sequence(text);
+  const bool control = length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
+  return control ? 0 : length;
+}
+
+std::string_view html_entity(char c) {
+  switch (c) {
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\'':
+      return "&#39;";
+    default:
+      return {};
+  }
+}
+
+char* write_html_printable(char* out, std::string_view character) {
+  const std::string_view entity = html_entity(character.front());
+  const std::string_view shown = entity.empty() ? character : entity;
+  std::memcpy(out, shown.data(), shown.size());
+  return out + shown.size();
 }
 
 char* write_json_bytewise(char* out, std::string_view text) {
@@ -152,10 +192,22 @@ char* write_text_escaped(char* out, std::string_view text) {
     if (c > 0x20 && c < 0x7f && c != '\\') {
       *out++ = each;
     } else {
-      *out++ = '\\';
-      *out++ = 'x';
-      out = write_hex_byte(out, c);
+      out = write_hex_escape(out, c);
     }
+  }
+  return out;
+}
+
+char* write_html_escaped(char* out, std::string_view text) {
+  while (!text.empty()) {
+    std::size_t taken = 1;
+    if (const std::size_t length = printable_length(text)) {
+      out = write_html_printable(out, text.substr(0, length));
+      taken = length;
+    } else {
+      out = write_hex_escape(out, static_cast<unsigned char>(text.front()));
+    }
+    text.remove_prefix(taken);
   }
   return out;
 }

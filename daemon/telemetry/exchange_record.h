@@ -60,7 +60,7 @@ struct ExchangeRecord {
   bool reused = false;
   std::uint32_t attempts = 0;
   std::optional<CloseReason> close_reason{};
-  std::string_view traceparent{};
+  std::string_view traceparent{};  // a valid one; `id` is then logged as the span's id too
 };
 
 // Request head read to last response byte delivered.

@@ -277,6 +277,14 @@ void put_times(Fields& to, const ExchangeRecord& record) {
   to.template milliseconds<"total_ms">(total_time(record));
 }
 
+// The exchange is a span of the trace that its request belongs to, under its own id.
+template <typename Fields>
+void put_trace(Fields& to, const ExchangeRecord& record) {
+  if (record.traceparent.empty()) return;
+  to.template text<"traceparent">(record.traceparent);
+  to.template hex<"span_id">(record.id);
+}
+
 // Goes on behind `{"ts":"` and the time.
 char* write_json(char* out, const ExchangeRecord& record, bool query) {
   JsonFields to(out);
@@ -291,7 +299,7 @@ char* write_json(char* out, const ExchangeRecord& record, bool query) {
   put_error(to, record);
   put_connection(to, record);
   put_times(to, record);
-  to.text<"traceparent">(record.traceparent);
+  put_trace(to, record);
   to.put("}\n");
   return to.at();
 }
@@ -323,7 +331,7 @@ char* write_text(char* out, const ExchangeRecord& record, bool query) {
   put_upstream(to, record);
   put_connection(to, record);
   put_client(to, record);
-  to.text<"traceparent">(record.traceparent);
+  put_trace(to, record);
   to.put('\n');
   return to.at();
 }

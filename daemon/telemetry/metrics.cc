@@ -1,5 +1,7 @@
 #include "telemetry/metrics.h"
 
+#include <algorithm>
+#include <functional>
 #include <tuple>
 #include <utility>
 
@@ -136,20 +138,35 @@ void record(UpstreamMetrics& metrics, const ExchangeRecord& record) {
   metrics.requests[class_of(record)][record.status_source].add();
   if (const auto spent = total_time(record)) metrics.request_duration.observe(*spent);
   if (const auto spent = exchange_time(record)) metrics.exchange_duration.observe(*spent);
-  for (int i = 0; i < kPhaseCount; ++i) {
-    const auto phase = static_cast<Phase>(i);
-    if (const auto spent = phase_time(record, phase)) metrics.phase_duration[phase].observe(*spent);
-  }
+  record.timeline.for_each_phase(
+      [&](Phase phase) { metrics.phase_duration[phase].observe(*phase_time(record, phase)); });
   if (record.error) metrics.count_error(*record.error, record.error_phase);
-}
-
-void record(WorkerMetrics& metrics, const ExchangeRecord& exchange) {
-  record(metrics.upstream(exchange.upstream), exchange);
 }
 
 WorkerMetrics& MetricsRegistry::add_worker() {
   const std::lock_guard lock(mutex_);
   return *workers_.emplace_back(std::make_unique<WorkerMetrics>());
+}
+
+MetricsRegistry::Upstreams MetricsRegistry::upstreams() const {
+  Upstreams totals;
+  const std::lock_guard lock(mutex_);
+  for (const auto& worker : workers_) {
+    const std::lock_guard worker_lock(worker->mutex_);
+    for (const auto& [name, part] : worker->upstreams_) totals[name].add(part);
+  }
+  return totals;
+}
+
+Failures MetricsRegistry::recent_failures() const {
+  Failures failures;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& worker : workers_) worker->failures_.append_to(failures);
+  }
+  std::ranges::sort(failures, std::ranges::greater(), &Failure::time);
+  if (failures.size() > FailureRing::kMaxKept) failures.resize(FailureRing::kMaxKept);
+  return failures;
 }
 
 }  // namespace penstock

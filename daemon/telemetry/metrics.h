@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "base/time.h"
 #include "telemetry/close_reason.h"
 #include "telemetry/exchange_record.h"
+#include "telemetry/failure_ring.h"
 
 namespace penstock {
 
@@ -140,8 +142,10 @@ class WorkerMetrics {
 
   // The worker's thread only; made when there is none of that name yet. The reference stays valid
   // as long as the registry, so it may be kept beside the upstream or listener it belongs to.
+  // What was never routed counts under "".
   UpstreamMetrics& upstream(std::string_view name);
   ListenerMetrics& listener(std::string_view name);
+  FailureRing& failures() { return failures_; }
 
  private:
   friend class MetricsRegistry;
@@ -155,23 +159,26 @@ class WorkerMetrics {
   mutable std::mutex mutex_;
   ByName<UpstreamMetrics> upstreams_;
   ByName<ListenerMetrics> listeners_;
+  FailureRing failures_;
 };
 
-// Counts one finished exchange. One that was never routed has no upstream and counts under "".
+// Counts one finished exchange.
 void record(UpstreamMetrics& metrics, const ExchangeRecord& record);
-void record(WorkerMetrics& metrics, const ExchangeRecord& record);
 
-// The pools of one upstream at this moment, summed over its hosts.
+// One upstream at this moment: its pools, summed over its hosts.
 struct PoolGauge {
   std::string upstream;
+  std::uint64_t hosts = 0;
   std::uint64_t dialing = 0;
   std::uint64_t idle = 0;
   std::uint64_t busy = 0;
   std::uint64_t draining = 0;  // a response that was given up is read to its end
   std::uint64_t upgraded = 0;  // tunnels
-  std::uint64_t limit = 0;     // pool.max_connections, which holds for each host
+  double limit = 0;            // the sum of pool.max_connections over its hosts; may be infinite
   std::uint64_t waiting = 0;
   Duration oldest_wait{};  // of any host
+  bool paused = false;
+  std::optional<WallTime> certificate_not_after{};  // of tls.cert_file
 };
 using PoolGauges = std::vector<PoolGauge>;
 
@@ -193,6 +200,8 @@ struct ProcessInfo {
   std::vector<std::pair<std::string, std::uint64_t>> dropped_lines;
   // Requests for addresses, by how each ended: {"hit", 3}.
   std::vector<std::pair<std::string, std::uint64_t>> dns_lookups{};
+  std::uint64_t buffer_bytes = 0;
+  std::uint64_t buffer_limit = 0;
   std::vector<Duration> loop_lags{};  // of each worker: its longest turn since the last scrape
   ProcessStats stats;
 };
@@ -207,6 +216,12 @@ class MetricsRegistry {
 
   // All series in the Prometheus text format 0.0.4.
   std::string render(const PoolGauges& pools, const ProcessInfo& process) const;
+
+  // Summed over the workers, by name.
+  using Upstreams = std::map<std::string, UpstreamMetrics>;
+  Upstreams upstreams() const;
+  // The last FailureRing::kMaxKept of all workers, newest first.
+  Failures recent_failures() const;
 
  private:
   struct Totals;

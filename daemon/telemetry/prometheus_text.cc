@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 
 namespace penstock {
 namespace {
@@ -49,7 +50,11 @@ void PrometheusText::sample(MetricLabels labels, std::int64_t value) {
 
 void PrometheusText::sample(MetricLabels labels, double value) {
   series("", labels);
-  line_value(value);
+  if (std::isinf(value)) {
+    out_ += value > 0 ? "+Inf\n" : "-Inf\n";
+  } else {
+    line_value(value);
+  }
 }
 
 void PrometheusText::sample(std::initializer_list<MetricLabel> list, const Histogram& value) {

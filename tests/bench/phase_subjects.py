@@ -59,7 +59,7 @@ class Penstock:
             return [f"still waiting after {PATIENCE:g} s"]
         faults = []
         early = 0.02 if case.starts_before else 0
-        if not LIMIT - early <= outcome.seconds < LIMIT + slack():
+        if not LIMIT - early <= outcome.seconds < LIMIT + slack(0.5):
             faults.append(f"{outcome.seconds:.3f} s for a limit of {LIMIT} s")
         wanted = (*case.ends, case.key) if case.ends else ()
         if told != wanted:

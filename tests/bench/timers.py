@@ -1,13 +1,14 @@
 """What the time limits add to a request: callgrind's instructions per GET of 1 KiB on an idle connection,
-with every limit off, with the defaults, and with all of them set. compare.py says how it is measured."""
+with every limit off, with the defaults, and with all of them set. counting.py says how it is measured."""
 
 import argparse
 import os
 import sys
 import tempfile
 
-from compare import Bench, instructions
+from counting import instructions
 from proxies import Penstock
+from stand import Stand
 from support.penstock import BINARY
 
 DEFAULT_ON = ("queue", "resolve", "connect", "tls_handshake", "write_stall", "expect_continue", "response_header",
@@ -36,11 +37,11 @@ def main():
     if not os.access(BINARY, os.X_OK):
         sys.exit(f"no binary at {BINARY}: build it (cmake --build --preset release), or set PENSTOCK_BIN")
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(folder, None)
+        stand = Stand(folder)
         try:
-            figures = {kind.name: instructions(bench, kind) for kind in (Off, Defaults, All)}
+            figures = {kind.name: instructions(stand, kind) for kind in (Off, Defaults, All)}
         finally:
-            bench.origin.stop()
+            stand.close()
     print(f"{'limits':<12}{'instructions':>14}{'added':>10}{'':>9}")
     for name, figure in figures.items():
         added = figure - figures["off"]

@@ -16,6 +16,8 @@ from support import penstock as daemon  # noqa: E402
 from support.ca import CertificateAuthority  # noqa: E402
 from support.stack import Stack  # noqa: E402
 
+import exercises  # noqa: E402
+
 # Kept from run to run: the registry is asked once for a build folder.
 NODE_FOLDER = daemon.TOP / "build/clients-node"
 
@@ -37,18 +39,40 @@ def stack(tmp_path, ca):
     stack.close()
 
 
+@pytest.fixture
+def exercise_origin(stack):
+    return stack.origin(exercises.serve)
+
+
+@pytest.fixture
+def exercise_proxy(stack, exercise_origin):
+    """Leads to that origin, and for refusing.test to a port where nobody listens."""
+    refusing = stack.origin(down=True, names=("refusing.test",))
+    return stack.penstock(stack.to(exercise_origin), stack.to(refusing, "refusing.test"))
+
+
+@pytest.fixture
+def exercise_folder(tmp_path):
+    """Where a client runs: with upload.bin in it."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    (folder / "upload.bin").write_bytes(exercises.UPLOAD)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def node_modules():
-    """Where undici and axios are; the path of node_modules."""
+    """Where undici, axios and got are; the path of node_modules."""
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     NODE_FOLDER.mkdir(parents=True, exist_ok=True)
     with open(NODE_FOLDER / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the test processes share the folder
         install_node_modules()
-    loads = subprocess.run(["node", "-e", "require('undici'); require('axios')"], cwd=NODE_FOLDER, capture_output=True, text=True)
+    loading = "for (const name of ['undici', 'axios', 'got', 'hpagent']) await import(name)"
+    loads = subprocess.run(["node", "--input-type=module", "-e", loading], cwd=NODE_FOLDER, capture_output=True, text=True)
     if loads.returncode != 0:
-        pytest.skip("this Node is too old for undici or axios: " + loads.stderr.strip()[-300:])
+        pytest.skip("this Node is too old for undici, axios or got: " + loads.stderr.strip()[-300:])
     return str(NODE_FOLDER / "node_modules")
 
 
@@ -61,4 +85,4 @@ def install_node_modules():
                               capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             installed.unlink()
-            pytest.skip("npm cannot install undici and axios: " + done.stderr.strip()[-300:])
+            pytest.skip("npm cannot install undici, axios and got: " + done.stderr.strip()[-300:])

@@ -1,7 +1,9 @@
 """Fixtures of the integration tests: the real binary between real clients and real or scripted origins."""
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def ca(tmp_path_factory):
     return CertificateAuthority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def short_folder():
+    """A folder whose path leaves room for the name of a unix socket."""
+    path = Path(tempfile.mkdtemp(prefix="penstock-"))
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

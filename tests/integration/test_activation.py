@@ -3,9 +3,11 @@ program stands in for systemd (support/activate.py); systemd's own tool starts t
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import yaml
 
 from support.client import Client
 from support.penstock import BINARY, free_ports
+from support.steady_load import SteadyLoad
 from support.waiting import TIME_FACTOR, wait_until
 
 CONFIG = 78
@@ -51,7 +54,10 @@ def fetch(where):
 def duplicates(proxy):
     """How many descriptors the daemon has of the first socket it was passed."""
     folder = f"/proc/{proxy.process.pid}/fd"
-    links = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+    links = []
+    for descriptor in os.listdir(folder):
+        with suppress(FileNotFoundError):  # closed since it was listed
+            links.append(os.readlink(f"{folder}/{descriptor}"))
     return links.count(os.readlink(f"{folder}/3")) - 1
 
 
@@ -112,7 +118,8 @@ def test_a_socket_on_a_network_needs_to_be_told_whom_it_serves(stack, origin, fo
     assert done.returncode == CONFIG, done.stderr
     assert "listener systemd:web: address: " in done.stderr and "allow_clients must say which may" in done.stderr
     settings = [{"address": "systemd:web", "allow_clients": ["loopback"]}]
-    proxy = stack.penstock(stack.to(origin), listeners=settings, command=activated(*named))
+    proxy = stack.penstock(stack.to(origin), listeners=settings, command=activated(*named),
+                           egress={"allow": ["loopback"]})
     assert fetch(port) == 200
     logged = proxy.reload({**proxy.settings, "listeners": [{"address": "systemd:web"}]})
     assert "allow_clients must say which may" in logged, "a reload is checked too"
@@ -134,6 +141,31 @@ def test_a_daemon_that_got_no_socket_says_so(folder):
     path.write_text("listeners: [{address: 'systemd:http'}]\n")
     done = subprocess.run([BINARY, "run", "-c", str(path)], capture_output=True, text=True, timeout=20 * TIME_FACTOR)
     assert done.returncode == CONFIG and "systemd passed no socket at all" in done.stderr, done.stderr
+
+
+RESTARTS = 10
+
+
+def test_restarts_under_load_refuse_nobody(stack, origin, folder, report):
+    """Whoever comes between two processes waits in the queue of the socket that the manager keeps."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(folder / "p.sock"))
+        unix.listen(1000)
+        proxy = stack.penstock(stack.to(origin), listeners=[{"address": "systemd:web"}, {"address": "systemd:local"}],
+                               command=activated(f"web=fd:{tcp.fileno()}", f"local=fd:{unix.fileno()}"),
+                               descriptors=[tcp.fileno(), unix.fileno()])
+        with (SteadyLoad(tcp.getsockname()[1], kept=4, fresh=4) as by_tcp,
+              SteadyLoad(folder / "p.sock", kept=4, fresh=4) as by_unix):
+            for _ in range(RESTARTS):
+                by_tcp.wait_for(20)
+                by_unix.wait_for(20)
+                proxy.restart()
+            by_tcp.wait_for(20)
+            by_unix.wait_for(20)
+        proxy.stop()
+    report("restarts, served by TCP, by unix socket", (RESTARTS, by_tcp.served, by_unix.served))
+    assert (by_tcp.refused, by_unix.refused) == (0, 0)
+    assert not by_tcp.faults and not by_unix.faults, by_tcp.faults + by_unix.faults
 
 
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="systemd's own tool is not installed")

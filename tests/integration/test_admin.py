@@ -138,7 +138,7 @@ def test_metrics_count_what_happened(stack):
         return [proxy.metrics("penstock_requests_total", upstream="api", code_class=c, source="upstream")
                 for c in ("2xx", "4xx", "5xx")]
 
-    wait_until(lambda: sum(counted()) == 6, "all are counted")
+    proxy.wait_for_workers()
     assert counted() == [3, 2, 1]
     assert proxy.metrics("penstock_requests_total", upstream="down", code_class="5xx", source="proxy") == 1
     assert proxy.metrics("penstock_errors_total", upstream="down", token="connection_refused", phase="connect") == 1
@@ -170,6 +170,7 @@ def test_metrics_are_well_formed_prometheus_text(proxy):
 def test_buckets_add_up(proxy):
     for _ in range(5):
         proxy.fetch("http://api.test/")
+    proxy.wait_for_workers()
     series = [(labels, value) for name, labels, value in parse_metrics(proxy.admin("/metrics")[1])
               if name == "penstock_request_duration_seconds_bucket" and labels["upstream"] == "api"]
     values = [value for _, value in series]

@@ -38,11 +38,20 @@ def settled(value, seconds=0.3):
         before, last[0] = last[0], value()
         if before != last[0]:
             return False
-        pause(seconds)
-        return value() == last[0]
+        for _ in range(3):  # looks apart from each other: all of us may have stood still before one of them
+            pause(seconds / 3)
+            if value() != last[0]:
+                return False
+        return True
 
     wait_until(still, "it stands still", 20)
     return last[0]
+
+
+def assert_others_are_served(proxy):
+    """Most of them at once: whoever is blocked waits each time."""
+    seconds = sorted(proxy.fetch("http://api.test/small").seconds for _ in range(20))
+    assert seconds[10] < slack(0.5), seconds
 
 
 def test_a_client_that_reads_slowly_holds_back_its_origin_and_nobody_else(stack, report):
@@ -59,8 +68,7 @@ def test_a_client_that_reads_slowly_holds_back_its_origin_and_nobody_else(stack,
         report("bytes taken from the origin / growth of the proxy", (taken, grown))
         assert taken < 32 * MIB, "the origin was read on while the client read nothing"
         assert SANITIZED or grown < ALLOWANCE
-        for _ in range(20):
-            assert proxy.fetch("http://api.test/small").seconds < slack()
+        assert_others_are_served(proxy)
         left = head.content_length
         while left:
             left -= len(client.reader.exactly(min(left, MIB)))
@@ -93,8 +101,7 @@ def test_an_origin_that_reads_slowly_holds_back_its_client_and_nobody_else(stack
         report("bytes taken from the client / growth of the proxy", (taken, grown))
         assert taken < 32 * MIB, "the client was read on while the origin read nothing"
         assert SANITIZED or grown < ALLOWANCE
-        for _ in range(20):
-            assert proxy.fetch("http://api.test/small").seconds < slack()
+        assert_others_are_served(proxy)
         origin.gate.set()
         wait_until(lambda: sent.push() == SIZE, "all of it is taken", 60)
         assert client.response().body == b"taken"
@@ -124,22 +131,27 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+def spent_in_a_second(proxy):
+    used = cpu_seconds(proxy.process.pid)
+    pause(1)
+    return cpu_seconds(proxy.process.pid) - used
+
+
 def test_waiting_for_a_slow_peer_costs_no_cpu(stack, report):
     """A level-triggered poll that is not dropped would spin: a stuck exchange must sleep."""
-    proxy = stack.penstock(stack.to(stack.origin(answering(flood))))
+    proxy = stack.penstock(stack.to(stack.origin(answering(flood))), shutdown={"grace": "1s"})
     clients = [proxy.client(receive_buffer=65536) for _ in range(10)]
     for client in clients:
         client.request("http://api.test/big")
         client.head()
-    used = settled(lambda: cpu_seconds(proxy.process.pid))
-    pause(1)
-    spent = cpu_seconds(proxy.process.pid) - used
+    settled(lambda: cpu_seconds(proxy.process.pid))
+    spent = spent_in_a_second(proxy)
     report("CPU seconds in 1 s with 10 stuck exchanges", round(spent, 3))
     assert spent <= 0.05 * TIME_FACTOR
 
 
 def test_many_slow_readers_cost_a_bounded_buffer_each(stack, report):
-    proxy = stack.penstock(stack.to(stack.origin(answering(flood))))
+    proxy = stack.penstock(stack.to(stack.origin(answering(flood))), shutdown={"grace": "1s"})
     proxy.fetch("http://api.test/small")
     before = proxy.rss_bytes
     clients = [proxy.client(receive_buffer=65536) for _ in range(50)]

@@ -14,7 +14,7 @@ from support.client import Client
 from support.penstock import BINARY, TOP, free_ports
 from support.waiting import TIME_FACTOR, wait_until
 
-OK, USAGE, UNAVAILABLE, CONFIG = 0, 64, 69, 78
+OK, USAGE, UNAVAILABLE, OUTPUT, CONFIG = 0, 64, 69, 74, 78
 
 GOOD = """\
 upstreams:
@@ -50,10 +50,35 @@ def test_version_names_the_libraries():
         assert re.search(library + r"\D{0,3}\d+\.\d+", done.stdout, re.IGNORECASE), done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["check"], ["check", "--diff"], ["explain", "http://x.test/"], ["schema"], ["env"],
+                                       ["--help"], ["--version"]])
+def test_an_answer_that_cannot_be_written_is_a_failure(file, arguments):
+    files = [file(GOOD), file("workers: 1\n", "other.yaml")]
+    arguments = [*arguments, *files] if "--diff" in arguments else arguments
+    environment = {**os.environ, "PENSTOCK_CONFIG": str(files[0])}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([BINARY, *arguments], env=environment, stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=20 * TIME_FACTOR)
+    assert done.stderr == "penstock: cannot write to standard output: No space left on device\n"
+    assert done.returncode == OUTPUT
+
+
+def test_a_reader_that_is_gone_is_a_failure():
+    """Also of a program that was started with SIGPIPE ignored, which is told by no signal."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([BINARY, "schema"], stdout=writer, stderr=subprocess.PIPE, text=True, restore_signals=False,
+                              timeout=20 * TIME_FACTOR)
+    finally:
+        os.close(writer)
+    assert done.returncode == OUTPUT and "Broken pipe" in done.stderr
+
+
 def test_help_names_the_commands():
     done = run("--help")
     assert done.returncode == OK
-    for command in ("run", "check", "explain", "schema", "env", "probe", "doctor"):
+    for command in ("run", "check", "explain", "schema", "env", "probe", "doctor", "pools", "top"):
         assert re.search(rf"^\s+{command}\b", done.stdout, re.MULTILINE), done.stdout
 
 
@@ -92,7 +117,7 @@ def test_faults_of_syntax_are_said_in_words(file, text):
 
 
 def test_a_feature_that_this_version_lacks_is_said_to_be_one(file):
-    done = run("check", "-c", file("reload: {watch: 5s}\n"))
+    done = run("check", "-c", file("defaults: {compression: gzip}\n"))
     assert done.returncode == CONFIG and "not supported in this version" in done.stderr
 
 
@@ -187,7 +212,9 @@ def test_every_file_in_config_is_good(schema, name):
 
 
 @pytest.mark.parametrize("text", [ROUTES, "defaults: {timeouts: {min_rate: {size: 1KiB, window: 20s}}}",
-                                  "defaults: {timeouts: {min_rate: false}}", "client: {deadline_header: off}"])
+                                  "defaults: {timeouts: {min_rate: false}}", "client: {deadline_header: off}",
+                                  "defaults: {drain: {size: 0}, retry: {buffer: 0}}",
+                                  "upstreams: [{name: 0-a_b, hosts: [a.test]}]"])
 def test_the_schema_takes_what_the_loader_takes(schema, file, text):
     jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))
     assert run("check", "-c", file(text)).returncode == OK
@@ -195,7 +222,10 @@ def test_the_schema_takes_what_the_loader_takes(schema, file, text):
 
 @pytest.mark.parametrize("text", ["nonsense: 1", "client: {idle_timeout: 5}", "upstreams: [{name: a, hosts: [a], pool: {reuse: 3}}]",
                                   "access_log: {only: some}", "defaults: {timeouts: {min_rate: 1KiB}}",
-                                  "upstreams: [{name: a, hosts: [a], routes: [{path_prefix: /a, pool: {reuse: off}}]}]"])
+                                  "upstreams: [{name: a, hosts: [a], routes: [{path_prefix: /a, pool: {reuse: off}}]}]",
+                                  "client: {max_header_size: 0}", "defaults: {timeouts: {min_rate: {size: 0}}}",
+                                  "upstreams: [{name: A, hosts: [a.test]}]", "upstreams: [{name: -a, hosts: [a.test]}]",
+                                  f"upstreams: [{{name: {'a' * 65}, hosts: [a.test]}}]"])
 def test_the_schema_refuses_what_the_loader_refuses(schema, file, text):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))

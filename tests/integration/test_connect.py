@@ -75,6 +75,7 @@ def test_early_data_behind_the_head_is_not_lost(stack):
         assert client.reader.exactly(5) == b"early"
 
 
+# Users: CONNECT 1.0 (php-src#8832)
 @pytest.mark.parametrize("version, fields", [
     ("1.0", ""), ("1.1", "Host: api.test\r\n"), ("1.1", "Host: api.test:443\r\nConnection: close\r\n"),
     ("1.1", "Host: api.test:443\r\nProxy-Connection: Keep-Alive\r\nUser-Agent: x\r\n")],
@@ -108,6 +109,7 @@ def test_any_port_when_so_configured(stack):
         assert connect(client, "api.test:25", fields="Host: api.test:25\r\n").status == 200
 
 
+# Go: TestOnProxyConnectResponse, from the side of the proxy
 def test_200_comes_only_after_the_connection_and_a_refusal_is_told(stack):
     from support.penstock import free_ports
 
@@ -117,6 +119,7 @@ def test_200_comes_only_after_the_connection_and_a_refusal_is_told(stack):
         assert_failed(client.response(), 502, "connection_refused", phase="connect")
 
 
+# ATS: connect_destination_acl
 def test_an_address_that_egress_denies_is_refused(stack):
     proxy = stack.penstock({"name": "any", "hosts": ["*"]})
     with proxy.client() as client:
@@ -151,25 +154,27 @@ def test_a_client_that_resets_ends_the_tunnel(stack):
     wait_until(lambda: proxy.pools()[0]["connections"]["upgraded"] == 0, "the permit is back")
 
 
-@pytest.mark.parametrize("limit, ends", [(0.4, True), (3, False)], ids=["limit", "control"])
+# ATS: tunnel_active_timeout. Its limit counts from the start of the tunnel, ours from the last byte.
+@pytest.mark.parametrize("limit, ends", [(3, True), (20, False)], ids=["limit", "control"])
 def test_tunnel_idle(stack, limit, ends):
     origin = stack.origin(echo_until_end, tls=False)
-    proxy = stack.penstock(stack.to(origin, timeouts={"tunnel_idle": f"{round(limit * 1000)}ms", "total": "200ms",
-                                                      "body_stall": "200ms", "response_header": "200ms"}))
+    proxy = stack.penstock(stack.to(origin, timeouts={"tunnel_idle": f"{limit}s", "total": "2s", "body_stall": "2s",
+                                                      "response_header": "2s"}))
     with proxy.client() as client:
         connect(client)
-        for _ in range(3):  # bytes put the limit off
+        for _ in range(8):  # bytes put the limit off
+            pause(0.4)
+            begun = time.monotonic()
             client.send(b"x")
             assert client.reader.exactly(1) == b"x"
-            pause(0.25)
-        begun = time.monotonic()
         if ends:
-            assert client.ending(5) in ("closed", "reset")
-            assert_elapsed(time.monotonic() - begun + 0.26, limit)
+            assert client.ending() in ("closed", "reset")
+            assert_elapsed(time.monotonic() - begun, limit)
             line = proxy.wait_for_log(lambda line: "error" in line)
             assert (line["error_limit"], line["form"]) == ("timeouts.tunnel_idle", "connect")
+            assert line["close_reason"] == "timeout"
         else:
-            pause(1.0)
+            pause(2.2)
             client.send(b"y")
             assert client.reader.exactly(1) == b"y"
 
@@ -179,7 +184,7 @@ def test_tunnels_count_against_the_limit_and_free_it(stack):
     proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"queue": "200ms"}))
     with proxy.client() as first:
         connect(first)
-        assert proxy.pools()[0]["connections"]["upgraded"] == 1
+        wait_until(lambda: proxy.pools()[0]["connections"]["upgraded"] == 1, "the tunnel counts")
         with proxy.client() as second:
             second.send(b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n")
             assert_failed(second.response(), 503, "connection_limit_reached", limit="timeouts.queue")
@@ -188,8 +193,9 @@ def test_tunnels_count_against_the_limit_and_free_it(stack):
         assert connect(third).status == 200
 
 
+# Go: TestTransportCONNECTBidi
 def test_much_data_both_ways_at_once(stack):
-    size = 30 << 20
+    size = 64 << 20
     sums = {}
 
     def serve(connection):
@@ -235,6 +241,7 @@ def test_much_data_both_ways_at_once(stack):
     assert (sums["sent"], sums["got"]) == (got.hexdigest(), digest.hexdigest())
 
 
+# Users: plaintext in CONNECT (undici#4083)
 def test_plaintext_requests_inside_connect_to_port_80_are_pooled(stack):
     """undici sends CONNECT host:80 for http:// URLs: taken as what it means."""
     origin = stack.origin()
@@ -250,6 +257,7 @@ def test_plaintext_requests_inside_connect_to_port_80_are_pooled(stack):
     lines = proxy.wait_for_log(lambda line: line["method"] == "GET", count=4)
     assert [line["form"] for line in lines] == ["unwrapped"] * 4
     assert lines[-1]["reused"] is True
+    assert "cannot be pooled" not in proxy.stderr
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00",
@@ -276,6 +284,7 @@ def test_a_tunnel_to_a_host_that_could_be_pooled_is_told_once(stack):
     assert "http://api.test" in proxy.stderr
 
 
+# Go: TestTransportProxyHTTPSConnectLeak
 def test_a_client_that_leaves_while_we_connect_frees_its_place(stack):
     import socket
 
@@ -306,5 +315,5 @@ def test_a_stop_ends_tunnels_when_the_grace_is_over(stack):
     assert client.reader.exactly(1) == b"x"
     begun = time.monotonic()
     proxy.stop()
-    assert_elapsed(time.monotonic() - begun, 0.5, extra=2)
+    assert_elapsed(time.monotonic() - begun, 0.5)
     client.close()

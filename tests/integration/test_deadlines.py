@@ -1,12 +1,9 @@
 """The app's own deadline, and the timeline that it may ask for."""
 
-import socket
-
 import pytest
 
-from support.penstock import assert_failed
+from support.penstock import assert_elapsed, assert_failed
 from support.scripted_origin import answering
-from support.waiting import slack, wait_until
 
 
 def stalling(connection, request):
@@ -23,11 +20,11 @@ def slow(stack):
 
 def test_an_app_shortens_its_own_total(slow):
     origin, proxy = slow
-    response = proxy.fetch("http://api.test/slow", fields={"X-Penstock-Timeout": "300ms"})
+    response = proxy.fetch("http://api.test/slow", fields={"X-Penstock-Timeout": "2s"})
     assert_failed(response, 504, "http_response_timeout", "await_head", "client.deadline_header")
     line = proxy.wait_for_log(lambda line: line["path"] == "/slow")
     assert (line["error_phase"], line["error_limit"]) == ("await_head", "client.deadline_header")
-    assert 300 <= line["total_ms"] < 300 + slack() * 1000
+    assert_elapsed(line["total_ms"] / 1000, 2)
     assert origin.requests[0].get("x-penstock-timeout") is None
     control = proxy.fetch("http://api.test/slow", fields={"X-Penstock-Timeout": "9s"})
     assert (control.status, control.body) == (200, b"late")
@@ -50,10 +47,10 @@ def test_a_malformed_deadline_is_refused(slow, value):
 
 def test_grpc_timeout_is_kept_and_passed_on_less_the_time_spent(slow):
     origin, proxy = slow
-    response = proxy.fetch("http://api.test/slow", "POST", fields={"grpc-timeout": "400m"}, body=b"x")
+    response = proxy.fetch("http://api.test/slow", "POST", fields={"grpc-timeout": "2000m"}, body=b"x")
     assert_failed(response, 504, "http_response_timeout", "await_head", "grpc-timeout")
     sent = origin.requests[0].get("grpc-timeout")
-    assert sent.endswith("m") and 300 <= int(sent[:-1]) < 400
+    assert sent.endswith("m") and 1000 <= int(sent[:-1]) < 2000
 
 
 def phases(field):

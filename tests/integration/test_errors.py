@@ -1,6 +1,7 @@
 """When it fails, it says so: status, token, phase and a useful body for each way an exchange can fail."""
 
 import json
+import select
 import ssl
 
 import pytest
@@ -9,7 +10,7 @@ from support import dns_server
 from support.http1 import Truncated
 from support.penstock import assert_failed, free_ports, proxy_status
 from support.scripted_origin import answering, reply_ok, server_context
-from support.waiting import wait_until
+from support.waiting import TIME_FACTOR
 
 
 def ask(stack, upstream, **settings):
@@ -44,10 +45,11 @@ def test_connection_refused(stack):
 def test_dns_error(stack, answer, word):
     dns = stack.dns(lambda name, kind, transport: answer)
     told = ask(stack, stack.to(80, connect_to="nowhere.test:80"),
-               dns={"servers": [dns.address], "attempt_timeout": "500ms", "attempts": 1})
+               dns={"servers": [dns.address], "attempt_timeout": "3s", "attempts": 1})
     assert_told(*told, 502, "dns_error", "resolve", word)
 
 
+# Go: TestTransportEventTraceRealDNS
 def test_a_name_is_resolved_and_the_address_logged(stack):
     origin = stack.origin()
     dns = stack.dns(dns_server.addresses({"api.test": ["127.0.0.1"]}))
@@ -124,6 +126,7 @@ def test_our_own_pseudonym_in_via_is_a_loop(stack):
 # TLS: on failure not one request byte is sent
 
 
+# Go: TestTransportEventTraceTLSVerify
 @pytest.mark.parametrize("kind, words", [
     ({"expired": True}, ["expired"]),
     ({"names": ("other.test", "*.elsewhere.test")}, ["api.test", "other.test"]),
@@ -154,6 +157,7 @@ def test_verify_off_accepts_and_warns(stack):
     assert "verify" in proxy.stderr
 
 
+# Go: TestTransportDialTLS, TestTransportDialContext, TestTransportDialTLSContext: our override is connect_to with server_name
 def test_server_name_is_what_is_verified(stack):
     origin = stack.origin(names=("other.test",))
     response, _ = ask(stack, stack.to(origin, tls={"server_name": "other.test"}))
@@ -215,6 +219,7 @@ def test_closed_before_the_head_has_ended(stack, reply, end):
     assert_told(*told, 502, "connection_terminated", "await_head")
 
 
+# Go: TestTransportIssue10457
 def test_a_close_without_a_reply_is_no_empty_200_over_plaintext_either(stack):
     told = ask(stack, stack.to(stack.origin(serving(b""), tls=False)))
     assert_told(*told, 502, "connection_terminated", "await_head")
@@ -228,6 +233,7 @@ CUT = {
 }
 
 
+# HAProxy: truncated
 @pytest.mark.parametrize("end", ["finish", "close", "reset"])
 @pytest.mark.parametrize("reply", CUT.values(), ids=CUT)
 def test_a_cut_body_looks_cut(stack, reply, end):
@@ -268,6 +274,7 @@ def test_bad_chunking_never_completes_the_response(stack, body):
     assert proxy.wait_for_log()["error"] in tokens
 
 
+# HAProxy: http_abortonclose
 def test_a_client_that_leaves_cancels_its_request(stack):
     def serve(connection):
         connection.read_request()
@@ -296,6 +303,7 @@ def test_an_upload_cut_short_is_aborted_upstream_never_completed(stack):
         assert not origin.received.endswith(b"0\r\n\r\n")
 
 
+# Go: TestIssue3595
 def test_an_early_answer_to_an_upload_is_delivered(stack):
     def serve(connection):
         connection.read_head()
@@ -347,7 +355,7 @@ def test_a_refusal_is_not_lost_to_a_reset_while_the_client_still_sends(stack):
     proxy = stack.penstock(stack.to(free_ports(1)[0]))
     with proxy.client() as client:
         client.send(b"PUT http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 900000\r\n\r\n")
-        wait_until(proxy.log_lines, "it is refused")
+        assert select.select([client.sock], [], [], 10 * TIME_FACTOR)[0], "it is refused"
         client.send(bytes(900000))
         assert client.response().status == 502
 

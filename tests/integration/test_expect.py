@@ -15,6 +15,7 @@ def asking(stack, serve, **timeouts):
     return origin, stack.penstock(stack.to(origin, timeouts=timeouts))
 
 
+# Users: bare 100 (aws-cli#1116)
 def test_the_origin_s_100_is_relayed_bare_and_the_body_follows(stack):
     def serve(connection):
         head = connection.read_head()
@@ -33,7 +34,7 @@ def test_the_origin_s_100_is_relayed_bare_and_the_body_follows(stack):
     assert origin.requests[0].get("expect") == "100-continue"
 
 
-@pytest.mark.parametrize("limit", [0.3, 1])
+@pytest.mark.parametrize("limit", [1, 3], ids=["default", "set"])
 def test_an_origin_that_says_nothing_makes_us_say_it(stack, limit):
     def serve(connection):
         head = connection.read_head()
@@ -42,7 +43,7 @@ def test_an_origin_that_says_nothing_makes_us_say_it(stack, limit):
         connection.reply(head.body)
         connection.wait_closed()
 
-    _, proxy = asking(stack, serve, **({"expect_continue": "300ms"} if limit < 1 else {}))
+    _, proxy = asking(stack, serve, **({"expect_continue": "3s"} if limit > 1 else {}))
     with proxy.client() as client:
         begun = time.monotonic()
         client.send(HEAD)
@@ -68,7 +69,8 @@ def test_zero_sends_it_at_once_and_does_not_ask_the_origin(stack):
     assert not origin.requests[0].all("expect")
 
 
-@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "417 Expectation Failed"])
+# Go: TestTransportExpect100Continue, of which each test of this file is a row
+@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "417 Expectation Failed", "500 Internal Server Error"])
 def test_a_final_answer_before_the_body_comes_at_once(stack, status):
     def serve(connection):
         connection.read_head()
@@ -129,6 +131,7 @@ def test_curl_uploads_with_expect(stack, tmp_path):
     assert done.stdout == str(2 << 20).encode()
 
 
+# Go: TestTransportIgnore1xxResponses. There they are for a hook, here they are passed on.
 def test_interim_responses_pass_and_a_1_0_client_gets_none(stack):
     def serve(connection):
         while connection.read_request():
@@ -145,3 +148,26 @@ def test_interim_responses_pass_and_a_1_0_client_gets_none(stack):
     with proxy.client() as client:
         client.send("GET http://api.test/ HTTP/1.0\r\n\r\n")
         assert client.reader.response_head().status == 200
+
+
+@pytest.mark.parametrize("expect_continue", ["10s", "0"])
+def test_who_waits_for_a_100_hears_it_also_when_the_request_is_tried_again(stack, expect_continue):
+    """The reused connection dies before it says anything; the client has sent its head alone."""
+    def serve(connection):
+        while head := connection.read_head():
+            if connection.number == 1 and connection.requests[1:]:
+                return
+            if head.get("expect"):
+                connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.reader.request_body(head)
+            connection.reply(head.body)
+
+    origin, proxy = asking(stack, serve, expect_continue=expect_continue)
+    assert proxy.fetch("http://api.test/").status == 200
+    with proxy.client() as client:
+        client.send(HEAD.replace("POST", "PUT"))
+        assert client.reader.response_head().status == 100
+        client.send(b"hello")
+        assert client.response().body == b"hello"
+    assert origin.accepted == 2
+    assert proxy.wait_for_log(lambda line: line["method"] == "PUT")["attempts"] == 2

@@ -1,6 +1,7 @@
 """client.half_close: an app that shuts its writing side after its request still gets its response, at no cost
 while it waits; a request that was cut short is cancelled as ever."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def cpu_ticks(proxy):
 
 
 def test_by_default_an_app_that_shuts_its_writing_side_has_left(stack):
-    proxy = stack.penstock(stack.to(stack.origin(answering(slow_echo))))
+    proxy = stack.penstock(stack.to(stack.origin(answering(lambda connection, request: connection.stall()))))
     with half_closed(proxy, GET % 1) as client:
         assert client.ending() in ("closed", "reset")
     assert proxy.wait_for_log()["status"] == 499
@@ -79,7 +80,8 @@ def test_a_request_that_is_cut_short_is_never_completed(stack, data):
 
 def test_a_request_without_all_of_its_body_leaves_the_queue(stack):
     """Nothing of it is sent: the client has gone before a connection was free."""
-    origin = stack.origin(answering(slow_echo))
+    gate = threading.Event()
+    origin = stack.origin(answering(lambda connection, request: (gate.wait(20), connection.reply())))
     proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}), client={"half_close": True})
     with proxy.client() as busy:
         busy.request("http://api.test/busy")
@@ -88,5 +90,6 @@ def test_a_request_without_all_of_its_body_leaves_the_queue(stack):
         assert cut.ending() in ("closed", "reset")
         cut.close()
         assert proxy.waiting() == 0
+        gate.set()
         assert busy.response().status == 200
     assert [request.target for request in origin.requests] == ["/busy"]

@@ -1,10 +1,13 @@
 """The harness judges the daemon, so it is judged first: each piece against a direct client, without the daemon."""
 
 import http.client
+import select
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,9 @@ from support.http1 import Malformed, Reader, Response, Truncated
 from support.load import load
 from support.nginx import Exchange, busy_peak
 from support.penstock import Penstock, parse_metrics, proxy_status
+from support.ports import free_ports
 from support.scripted_origin import answering, echo, server_context
+from support.steady_load import SteadyLoad
 from support.waiting import wait_until
 
 
@@ -125,6 +130,45 @@ def test_a_scripted_origin_resets_and_truncates(stack, ca):
             except ssl.SSLError as fault:
                 assert fault.reason == "UNEXPECTED_EOF_WHILE_READING"
                 assert truncated
+
+
+def test_an_end_that_has_come_is_seen_however_late_one_looks(stack):
+    origin = stack.origin(lambda connection: connection.close(), tls=False)
+    with Client(origin.port) as client:
+        assert select.select([client.sock], [], [], 10)[0], "it closes"
+        assert client.ending(0) == "closed"
+
+
+def test_a_connection_that_closes_while_the_peak_is_counted_is_not_there(stack):
+    origin = stack.origin(lambda connection: connection.close(), tls=False)
+    for _ in range(200):
+        Client(origin.port).close()
+    wait_until(lambda: origin.accepted == 200, "it goes on accepting")
+
+
+TAKE_PORTS = "from support.ports import free_ports; print(*free_ports(150), flush=True); input()"
+
+
+def test_ports_belong_to_one_process_and_the_kernel_gives_them_to_nobody():
+    others = [subprocess.Popen([sys.executable, "-c", TAKE_PORTS], cwd=Path(__file__).parent, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    taken = [free_ports(150), *([int(port) for port in other.stdout.readline().split()] for other in others)]
+    for other in others:
+        other.communicate("\n")
+    assert len(set().union(*taken)) == 450
+    lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    if lowest > 20_000:  # else nearly all ports are the kernel's
+        assert not [port for ports in taken for port in ports if lowest <= port <= highest]
+
+
+def test_steady_clients_count_a_connection_that_ends_without_a_word(stack):
+    def serve(connection):
+        connection.read_request()
+        connection.reply()
+
+    with SteadyLoad(stack.origin(serve, tls=False).port, kept=1, fresh=1) as load:
+        wait_until(lambda: load.faults, "the kept connection's end is a fault")
+    assert len(load.faults) == 1 and load.faults[0].startswith("kept") and load.served > 0
 
 
 @pytest.mark.parametrize("kind, reason", [

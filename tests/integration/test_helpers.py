@@ -79,7 +79,7 @@ def test_probe_of_a_healthy_daemon_is_silent(stack, path):
 
 def test_probe_of_a_draining_daemon_says_so_and_fails(stack):
     origin = stack.origin(lambda connection: (connection.read_request(), connection.stall()))
-    proxy = stack.penstock(stack.to(origin), shutdown={"grace": "3s"})
+    proxy = stack.penstock(stack.to(origin), shutdown={"grace": "20s"})
     with proxy.client() as client:
         client.request("http://api.test/")
         wait_until(lambda: origin.requests, "a request is under way")
@@ -106,12 +106,33 @@ def test_probe_of_a_silent_server_ends_after_two_seconds(stack):
 def test_probe_of_another_server_is_no_success(stack):
     other = stack.origin(lambda connection: (connection.read_request(), connection.send("SSH-2.0-x\r\n")), tls=False)
     done = run("probe", "--admin", f"127.0.0.1:{other.port}")
-    assert (done.returncode, done.stderr) == (FAILURE, "penstock probe: /readyz: no HTTP response\n")
+    assert (done.returncode, done.stderr) == (
+            FAILURE, f"penstock probe: /readyz: 127.0.0.1:{other.port}: no HTTP response\n")
 
 
 def test_probe_without_an_admin_server_says_so(file):
     done = run("probe", "-c", file("admin: {address: off}\n"))
     assert done.returncode == FAILURE and "admin.address is off" in done.stderr
+
+
+@pytest.mark.parametrize("faulty", ["no_such_key: 1\n{}", "upstreams: [\n{}", "{}upstreams:\n- name: \"a\n"])
+def test_whoever_asks_a_daemon_takes_its_address_from_a_half_edited_file(stack, faulty):
+    proxy = stack.penstock(stack.to(stack.origin()))
+    proxy.config_path.write_text(faulty.format(f"admin:\n  address: 127.0.0.1:{proxy.admin_port}\n"))
+    done = run("probe", "-c", proxy.config_path)
+    assert (done.returncode, done.stdout, done.stderr) == (OK, "", "")
+    done = run("pools", PENSTOCK_CONFIG=str(proxy.config_path))
+    assert (done.returncode, done.stderr) == (OK, "")
+
+
+def test_a_file_that_cannot_be_read_leads_to_the_default_address(tmp_path):
+    nowhere = tmp_path / "none.yaml"
+    done = run("probe", "-c", nowhere)
+    note, *rest = done.stderr.splitlines()
+    assert done.returncode != CONFIG and note.startswith(f"penstock probe: {nowhere}: cannot be read by ")
+    assert note.endswith("; asking 127.0.0.1:9128")
+    done = run("probe", PENSTOCK_CONFIG=str(nowhere))
+    assert done.returncode != CONFIG and done.stderr.splitlines() == rest, "a note only on what -c names"
 
 
 @pytest.mark.parametrize("arguments", [["/metrics"], ["--admin"]])
@@ -190,7 +211,7 @@ def test_doctor_recognises_tls_spoken_to_the_proxy(config):
 
 def test_doctor_says_what_failed(config):
     done = run("doctor", "-c", config, "--", sys.executable, "-c", CLIENT, "http://unknown.test/")
-    assert "hint: GET unknown.test failed with http_request_denied: the body of the answer says more." in done.stderr, done.stderr
+    assert "hint: GET unknown.test/ failed with http_request_denied: the body of the answer says more." in done.stderr, done.stderr
 
 
 def test_doctor_leaves_no_instance_behind(config):
@@ -208,6 +229,31 @@ def test_doctor_reports_after_an_interrupt(config):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30 * TIME_FACTOR)
     assert process.returncode == 128 + signal.SIGINT and "sh ended with signal 2; nothing came" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_doctor_passes_on_what_it_is_sent_and_reports(config, number):
+    process = subprocess.Popen([BINARY, "doctor", "-c", str(config), "--", "sh", "-c", "echo $http_proxy; exec cat"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=clean_environment())
+    port = int(process.stdout.readline().rsplit(":", 1)[1])
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30 * TIME_FACTOR)
+    assert process.returncode == 128 + number and f"sh ended with signal {int(number)}; nothing came" in said
+    with pytest.raises(ConnectionRefusedError):
+        Client(port)
+
+
+def test_doctor_waits_for_a_command_that_has_more_to_do_after_a_signal(config):
+    script = "trap 'echo heard; exit 7' TERM; echo begun; while :; do read line || :; done"
+    process = subprocess.Popen([BINARY, "doctor", "-c", str(config), "--", "sh", "-c", script],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=clean_environment())
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    assert process.stdout.readline() == "heard\n"
+    assert process.wait(30 * TIME_FACTOR) == 7
+    process.communicate()
 
 
 def test_doctor_of_a_bad_file_exits_78_and_runs_nothing(file):

@@ -30,6 +30,7 @@ class Gate:
         connection.reply()
 
 
+# Go: TestTransportMaxConnsPerHost. ATS: per_server_connection_max
 @pytest.mark.parametrize("cap", [1, 3, 10])
 def test_max_connections_is_exact_under_64_clients(stack, report, cap):
     origin = stack.origin(answering(briefly_busy))
@@ -50,10 +51,18 @@ def test_max_connections_is_exact_under_64_clients(stack, report, cap):
     assert sum(pool["acquires"].values()) == 1280
 
 
+# Go: TestTransportMaxConnsPerHostIncludeDialInProgress
 def test_the_cap_counts_connections_in_handshake(stack):
-    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(0.2))
+    handshake = threading.Event()
+    origin = stack.origin(before_handshake=lambda origin, number: handshake.wait(20))
     proxy = stack.penstock(stack.to(origin, pool={"max_connections": 2}))
-    assert in_parallel(8, lambda i: proxy.fetch("http://api.test/").status) == [200] * 8
+    clients = [proxy.client() for _ in range(8)]
+    for client in clients:
+        client.request("http://api.test/")
+    wait_until(lambda: origin.accepted == 2 and proxy.waiting() == 6, "two dial, the others wait")
+    pause(0.2)  # time enough for a third, which must not come
+    handshake.set()
+    assert [client.response().status for client in clients] == [200] * 8
     assert origin.peak == 2
 
 
@@ -106,10 +115,11 @@ def test_every_failure_frees_exactly_one_slot(stack, fault):
                 connection.wait_closed()
 
     origin = stack.origin(serve, before_handshake=before)
-    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 2}, timeouts={"response_header": "200ms"}))
+    soon = {"path_prefix": "/bad", "timeouts": {"response_header": "200ms"}}
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 2}, routes=[soon]))
     for attempt in range(6):
         with proxy.client() as client:
-            client.request("http://api.test/")
+            client.request("http://api.test/bad")
             if fault == "client leaves":
                 wait_until(lambda: len(origin.requests) == attempt + 1, "the origin has the request")
                 continue
@@ -165,6 +175,7 @@ def test_the_queue_of_a_worker_is_in_order(stack):
     assert [request.target for request in origin.requests] == [f"/{i}" for i in range(6)]
 
 
+# HAProxy: http_abortonclose
 def test_a_client_that_leaves_the_queue_is_never_sent(stack):
     gate = Gate()
     origin = stack.origin(answering(gate))
@@ -190,11 +201,13 @@ def test_one_saturated_upstream_does_not_delay_another(stack):
     for client in stuck:
         client.request("http://slow.test/")
     wait_until(lambda: proxy.waiting("slow") == 9, "nine wait")
-    assert proxy.fetch("http://fast.test/").seconds < slack()
+    assert proxy.fetch("http://fast.test/").status == 200
+    assert proxy.waiting("slow") == 9, "it did not wait for them"
     gate.opened.set()
     assert [client.response().status for client in stuck] == [200] * 10
 
 
+# Go: TestTransportMaxPerHostIdleConns
 def test_max_idle_keeps_exactly_so_many(stack):
     barrier = threading.Barrier(6)
 
@@ -220,6 +233,7 @@ def test_max_idle_zero_keeps_none(stack):
     assert origin.accepted == 3
 
 
+# Go: TestTransportConnectionCloseOnRequestDisableKeepAlive. HAProxy: http_reuse_never
 def test_reuse_off_opens_one_connection_per_request_and_says_so_upstream(stack):
     origin = stack.origin()
     proxy = stack.penstock(stack.to(origin, pool={"reuse": False}))
@@ -240,7 +254,7 @@ def test_client_max_connections(stack):
         begun = time.monotonic()
         over.send(b"GET http://api.test/over HTTP/1.1\r\nHost: api.test\r\n\r\n")
         assert over.ending() != "open"
-        assert time.monotonic() - begun < slack(1)
+        assert time.monotonic() - begun < slack()
     assert proxy.metrics("penstock_client_rejected_total") == 1
     assert all(request.target != "/over" for request in origin.requests)
     kept.pop().close()
@@ -285,6 +299,7 @@ def test_client_max_header_fields(stack, count, status):
         assert_failed(response, 431, "http_request_error", limit="client.max_header_fields")
 
 
+# Go: TestTransportResponseHeaderLength
 @pytest.mark.parametrize("fields, status", [(b"X: " + b"x" * 3000, 200), (b"X: " + b"x" * 5000, 502),
                                             (b"\r\n".join(b"X-%d: %d" % (i, i) for i in range(900)), 502)])
 def test_max_response_header_size(stack, fields, status):
@@ -301,6 +316,7 @@ def test_max_response_header_size(stack, fields, status):
         assert "max_response_header_size" in response.text
 
 
+# Go: TestTransportLimits1xxResponses, TestTransport1xxLimits
 def test_endless_1xx_are_bounded(stack):
     def answer(connection, request):
         while not connection.origin.stopping.is_set():
@@ -309,5 +325,5 @@ def test_endless_1xx_are_bounded(stack):
     proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"response_header": "20s"}))
     response = proxy.fetch("http://api.test/")
     assert response.status == 502
-    assert proxy_status(response)["error"] in ("http_protocol_error", "http_response_header_section_size")
+    assert proxy_status(response)["error"] == "http_protocol_error"
     assert response.seconds < slack(3)

@@ -223,6 +223,34 @@ def test_a_file_that_is_not_ours_any_more_stays(stack, origin, folder):
         assert path.is_socket()
 
 
+def test_a_reload_makes_a_file_anew_that_was_removed(stack, origin, folder):
+    path = folder / "p.sock"
+    proxy = start(stack, origin, {}, {"address": listener_of(path), "mode": "0660"})
+    with Client(path) as kept:
+        assert kept.fetch("http://api.test/").status == 200
+        path.unlink()
+        logged = proxy.reload(proxy.settings)
+        assert f"listening there anew address=unix:{path}" in logged
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660 and fetch(path).status == 200
+        assert kept.fetch("http://api.test/").status == 200, "who came by the old one is served on"
+    inode = path.stat().st_ino
+    assert "anew" not in proxy.reload(proxy.settings) and path.stat().st_ino == inode
+    proxy.stop()
+    assert not path.exists()
+
+
+def test_a_reload_leaves_a_file_alone_that_is_somebody_elses(stack, origin, folder):
+    path = folder / "p.sock"
+    proxy = start(stack, origin, {}, {"address": listener_of(path)})
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        successor.listen()
+        assert "another process listens there already" in proxy.reload(proxy.settings)
+        proxy.stop()
+        assert path.is_socket()
+
+
 def test_unix_listeners_come_and_go_with_a_reload(stack, origin, folder):
     old, new = folder / "old.sock", folder / "new.sock"
     proxy = start(stack, origin, {}, {"address": listener_of(old)})
@@ -283,6 +311,10 @@ def test_a_reload_turns_away_users_that_are_connected(stack, origin, folder):
 # TCP listeners that are not loopback
 
 
+# Our origins are on this machine, which clients of the network do not reach by themselves.
+ORIGINS = {"egress": {"allow": ["loopback"]}}
+
+
 def everywhere(port, *clients, **more):
     return {"address": f"0.0.0.0:{port}", "allow_clients": list(clients), **more}
 
@@ -295,7 +327,7 @@ def test_a_listener_on_every_address_needs_to_be_told_whom_it_serves(folder):
 
 def test_only_the_clients_that_are_allowed_are_served(stack, origin):
     port, = free_ports(1)
-    proxy = start(stack, origin, everywhere(port, "127.0.0.2", "10.0.0.0/8"))
+    proxy = start(stack, origin, everywhere(port, "127.0.0.2", "10.0.0.0/8"), **ORIGINS)
     name = f"0.0.0.0:{port}"
     for _ in range(3):
         with Client(port) as client:
@@ -304,13 +336,13 @@ def test_only_the_clients_that_are_allowed_are_served(stack, origin):
         assert client.fetch("http://api.test/").status == 200
     assert rejected(proxy, name) == 3
     assert proxy.stderr.count("a client that the listener does not allow") == 1 and "127.0.0.1" in proxy.stderr
-    assert "its clients reach whatever this machine reaches" not in proxy.stderr, "there is no catch-all"
+    assert "its clients reach this machine's loopback" not in proxy.stderr, "there is no catch-all"
 
 
 def test_a_base_url_by_literal_works_on_every_address(stack, origin):
     """...also where a port is mapped; a name that is not ours is still misdirected, a foreign page denied."""
     port, = free_ports(1)
-    start(stack, origin, everywhere(port, "loopback", upstream="api"))
+    start(stack, origin, everywhere(port, "loopback", upstream="api"), **ORIGINS)
     assert fetch(port, "/", host=f"127.0.0.1:{port}").status == 200
     assert fetch(port, "/", host="192.0.2.7:8080").status == 200
     own = {"Origin": "http://192.0.2.7:8080"}
@@ -326,10 +358,10 @@ def test_somebody_who_opens_the_port_is_told_the_address_that_was_asked(stack, o
     assert f"http_proxy=http://127.0.0.1:{port} " in fetch(port, "/", host=f"127.0.0.1:{port}").text
 
 
-def test_a_catch_all_on_a_network_is_warned_of(stack, origin):
+def test_a_catch_all_that_leads_a_network_to_loopback_is_warned_of(stack, origin):
     port, = free_ports(1)
-    proxy = stack.penstock(stack.to(origin, "*", name="all"), listeners=[everywhere(port, "private")])
-    assert "its clients reach whatever this machine reaches" in proxy.stderr
+    proxy = stack.penstock(stack.to(origin, "*", name="all"), listeners=[everywhere(port, "private")], **ORIGINS)
+    assert "its clients reach this machine's loopback services too" in proxy.stderr
 
 
 def test_a_reload_applies_to_new_and_to_open_connections(stack):
@@ -342,7 +374,7 @@ def test_a_reload_applies_to_new_and_to_open_connections(stack):
         connection.reply()
 
     port, = free_ports(1)
-    proxy = start(stack, stack.origin(answering(answer)), everywhere(port, "loopback"))
+    proxy = start(stack, stack.origin(answering(answer)), everywhere(port, "loopback"), **ORIGINS)
     with Client(port) as idle, Client(port) as busy, Client(port, source="127.0.0.2") as other:
         assert idle.fetch("http://api.test/").status == other.fetch("http://api.test/").status == 200
         busy.request("http://api.test/slow")

@@ -34,6 +34,7 @@ def test_curl_reaches_a_tls_origin_and_the_second_request_reuses_its_connection(
     assert served[-1].connection == served[-2].connection and served[-1].number == served[-2].number + 1
 
 
+# Go: TestTransportEventTrace, TestTransportEventTrace_NoHooks, TestTLSHandshakeTrace: our phases are fields of the log
 def test_the_log_tells_each_phase_of_a_new_connection_and_only_those_of_a_reused_one(stack):
     origin = stack.origin()
     proxy = stack.penstock(stack.to(origin))
@@ -68,6 +69,7 @@ def test_the_request_that_leaves_is_rebuilt_for_the_origin(stack):
     assert response.get("date"), "a response without Date gets one"
 
 
+# HAProxy: scheme_based_normalize, h1_host_normalization. Users: absolute https (onecli#259)
 @pytest.mark.parametrize("url, target", [
     ("http://api.test", "/"), ("http://api.test/", "/"), ("http://api.test?q=1", "/?q=1"),
     ("http://api.test/a#fragment", "/a"), ("http://API.test./a", "/a"), ("http://api.test:80/a", "/a"),
@@ -163,6 +165,7 @@ def test_a_download_streams_before_it_has_ended(stack, framing):
         assert head.chunked == (framing != "length")
 
 
+# Go: TestTransportHeadResponses
 def test_head_has_no_body_and_keeps_the_connection(stack):
     def answer(connection, request):
         if request.method == "HEAD":
@@ -179,6 +182,7 @@ def test_head_has_no_body_and_keeps_the_connection(stack):
     assert origin.accepted == 1
 
 
+# Go: TestNoBodyOnChunked304Response. HAProxy: http_bodyless_response
 @pytest.mark.parametrize("status, fields", [("204 No Content", ""), ("304 Not Modified", "Content-Length: 99\r\n"),
                                             ("304 Not Modified", ""), ("304 Not Modified", "Transfer-Encoding: chunked\r\n")])
 def test_204_and_304_have_no_body_and_keep_the_connection(stack, status, fields):
@@ -236,6 +240,7 @@ def test_an_origin_of_http_1_0_is_served_but_never_reused(stack):
     assert origin.accepted == 2
 
 
+# Go: TestReuseRequest
 def test_a_client_connection_is_kept_and_tells_its_idle_timeout(stack):
     origin = stack.origin()
     proxy = stack.penstock(stack.to(origin), client={"idle_timeout": "7s"})
@@ -247,6 +252,7 @@ def test_a_client_connection_is_kept_and_tells_its_idle_timeout(stack):
     assert origin.accepted == 1 and len(origin.requests) == 20
 
 
+# Go: TestTransportConnectionCloseOnRequest. There the header goes to the server and ends that connection; here it is for one hop.
 def test_a_client_that_asks_for_a_close_gets_one_and_the_upstream_connection_stays(stack):
     origin = stack.origin()
     proxy = stack.penstock(stack.to(origin))
@@ -258,6 +264,7 @@ def test_a_client_that_asks_for_a_close_gets_one_and_the_upstream_connection_sta
     assert origin.accepted == 1 and not any(request.get("connection") for request in origin.requests)
 
 
+# Go: TestTransportConnectionCloseOnResponse
 def test_an_origin_that_asks_for_a_close_is_not_reused_and_the_client_stays(stack):
     def serve(connection):
         connection.read_request()
@@ -298,6 +305,7 @@ def test_one_client_connection_names_several_hosts_and_they_share_no_connection(
     assert (one.accepted, two.accepted) == (1, 1)
 
 
+# HAProxy: http_reuse_conn_hash, ssl_sni_auto. ATS: session_match
 def test_two_names_with_one_address_never_share_a_connection(proxy, nginx):
     with proxy.client() as client:
         for name in ("a", "b", "a", "b"):

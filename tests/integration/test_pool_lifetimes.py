@@ -70,10 +70,10 @@ def test_the_servers_keep_alive_timeout_less_a_second(stack):
         connection.reply(fields={"Keep-Alive": "timeout=2, max=50"})
 
     proxy = stack.penstock(stack.to(stack.origin(answering(answer))))
-    assert proxy.fetch("http://api.test/").status == 200
     begun = time.monotonic()
+    assert proxy.fetch("http://api.test/").status == 200
     wait_until(lambda: pool(proxy)["closed"].get("idle_timeout") == 1, "it is closed before the server does it")
-    assert_elapsed(time.monotonic() - begun + 0.05, 1.0)
+    assert_elapsed(time.monotonic() - begun, 1.0)
 
 
 def test_what_the_server_is_about_to_close_is_not_pooled(stack):
@@ -105,6 +105,7 @@ def test_the_servers_idle_limit_is_learned(stack):
     assert 1100 <= pool(proxy)["learned_idle_ms"] < 1700
 
 
+# Users: retry without pool flush (subrouter#96)
 def test_a_connection_that_died_takes_the_idle_ones_that_are_older_with_it(stack):
     """A POST that was written may not be sent again; but the next one meets no connection of that time."""
     turns = []

@@ -94,7 +94,8 @@ def test_the_same_port_of_another_machine_is_not_ours(stack):
     proxy, port = start(stack, {"name": "any", "hosts": ["*"], "scheme": "http", "timeouts": {"connect": "50ms"}},
                         host="0.0.0.0")
     response = proxy.fetch(f"http://203.0.113.1:{port}/")
-    assert proxy_status(response)["error"] != "proxy_loop_detected"
+    # What comes instead is the network's matter: mostly a failure, an answer where something takes every connection.
+    assert not any("proxy_loop_detected" in told for told in response.all("proxy-status"))
 
 
 def test_a_busy_public_address_exits_69(tmp_path):

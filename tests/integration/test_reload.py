@@ -3,11 +3,12 @@ under load without one failed request."""
 
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
 from support.ca import CertificateAuthority
-from support.client import Client
+from support.client import refuses
 from support.penstock import assert_failed, free_ports
 from support.scripted_origin import answering
 from support.waiting import pause, wait_until
@@ -77,6 +78,27 @@ def test_changed_bytes_of_a_certificate_file_are_a_changed_identity(stack, ca, t
     assert_failed(proxy.fetch("http://api.test/"), 502, "tls_certificate_error")
 
 
+def test_the_systems_certificates_are_looked_at_anew(stack, tmp_path, monkeypatch):
+    other = CertificateAuthority(tmp_path / "other", "another CA")
+    bundle = tmp_path / "bundle.pem"
+    ours = Path(stack.ca.file).read_text()
+    bundle.write_text(ours + Path(other.file).read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    trusted, distrusted = stack.origin(), stack.origin(certificate=other.issue("b.test"))
+    upstreams = [{**stack.to(trusted), "tls": {}}, {**stack.to(distrusted, host="b.test"), "tls": {}}]
+    proxy = stack.penstock(*upstreams)
+    assert [proxy.fetch(f"http://{host}/").status for host in ("api.test", "b.test")] == [200, 200]
+    proxy.reload(proxy.settings)
+    assert [proxy.fetch(f"http://{host}/").status for host in ("api.test", "b.test")] == [200, 200]
+    assert trusted.accepted == distrusted.accepted == 1, "nothing had changed"
+    bundle.write_text(ours)
+    proxy.reload(proxy.settings)
+    wait_until(lambda: "the system's CA certificates" in proxy.stderr, "it is told when all workers have it")
+    assert proxy.fetch("http://api.test/").status == 200
+    assert_failed(proxy.fetch("http://b.test/"), 502, "tls_certificate_error")
+
+
 def test_a_running_exchange_keeps_the_policy_it_began_with(stack):
     gate = threading.Event()
 
@@ -142,6 +164,105 @@ def test_a_limit_stays_exact_across_a_change_of_identity(stack):
     assert origin.peak == 2
 
 
+# Those who wait for a connection
+
+
+def queue_behind_a_busy_connection(proxy, origin, count=2, host="api.test"):
+    """One request is busy and `count` wait behind it, in this order; (busy, waiting)."""
+    clients = [proxy.client() for _ in range(count + 1)]
+    for i, client in enumerate(clients):
+        client.request(f"http://{host}/{i}")
+        if i == 0:
+            wait_until(lambda: origin.requests, "the connection is busy")
+        wait_until(lambda: proxy.waiting() == i, "the others wait")
+    return clients[0], clients[1:]
+
+
+def gated():
+    """(the gate, a script that answers with the target once the gate is open)"""
+    gate = threading.Event()
+
+    def answer(connection, request):
+        gate.wait(20)
+        connection.reply(request.target.encode())
+
+    return gate, answering(answer)
+
+
+def test_who_waits_goes_to_the_upstream_that_has_the_host_now(stack):
+    gate, script = gated()
+    old, new = stack.origin(script), stack.origin(answering(lambda c, r: c.reply(b"new " + r.target.encode())))
+    proxy = stack.penstock(stack.to(old, pool={"max_connections": 1}))
+    busy, waiting = queue_behind_a_busy_connection(proxy, old)
+    proxy.reload({"upstreams": [stack.to(new, name="other", pool={"max_connections": 1})]})
+    # The old upstream's one permit is not what they wait for.
+    assert [client.response().body for client in waiting] == [b"new /1", b"new /2"]
+    gate.set()
+    assert busy.response().body == b"/0", "it had begun"
+    assert len(old.requests) == 1
+
+
+def test_who_waits_goes_to_the_new_address_of_its_upstream(stack):
+    gate, script = gated()
+    old, new = stack.origin(script), stack.origin(answering(lambda c, r: c.reply(b"new " + r.target.encode())))
+    proxy = stack.penstock(stack.to(old, pool={"max_connections": 1}))
+    busy, waiting = queue_behind_a_busy_connection(proxy, old)
+    proxy.reload({"upstreams": [stack.to(new, pool={"max_connections": 1})]})
+    assert proxy.waiting() == 2, "the limit is the host's, whatever the address"
+    gate.set()
+    assert busy.response().body == b"/0"
+    assert [client.response().body for client in waiting] == [b"new /1", b"new /2"]
+    assert len(old.requests) == 1
+
+
+def test_who_waits_for_a_host_that_is_refused_now_is_told(stack):
+    gate, script = gated()
+    origin = stack.origin(script)
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}))
+    busy, waiting = queue_behind_a_busy_connection(proxy, origin)
+    proxy.reload({"upstreams": [stack.to(origin, "else.test")]})
+    for client in waiting:
+        assert_failed(client.response(), 403, "http_request_denied")
+    gate.set()
+    assert busy.response().status == 200
+
+
+def test_a_lowered_queue_refuses_nobody_who_stands_in_it(stack):
+    gate, script = gated()
+    origin = stack.origin(script)
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}))
+    busy, waiting = queue_behind_a_busy_connection(proxy, origin, 4)
+    proxy.reload({"upstreams": [stack.to(origin, pool={"max_connections": 1, "max_waiting": 1})]})
+    assert_failed(proxy.fetch("http://api.test/"), 503, "connection_limit_reached", limit="pool.max_waiting")
+    gate.set()
+    assert [client.response().body for client in (busy, *waiting)] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+
+
+def test_a_raised_limit_serves_those_who_wait(stack):
+    gate, script = gated()
+    origin = stack.origin(script)
+    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}))
+    busy, waiting = queue_behind_a_busy_connection(proxy, origin)
+    proxy.reload({"upstreams": [stack.to(origin, pool={"max_connections": 3})]})
+    wait_until(lambda: len(origin.requests) == 3, "all are under way")
+    gate.set()
+    assert {client.response().status for client in (busy, *waiting)} == {200}
+
+
+def test_a_dial_that_hangs_is_given_up_for_the_new_address(stack):
+    """The operator mends `connect_to` while requests hang in their dials: they are served, within their time."""
+    nowhere = stack.full_backlog()
+    origin = stack.origin()
+    one = {"max_connections": 1}
+    proxy = stack.penstock(stack.to(nowhere, scheme="https", tls={"ca_file": stack.ca.file}, pool=one,
+                                    timeouts={"connect": "1m"}))
+    with proxy.client() as client:
+        client.request("http://api.test/")
+        wait_until(lambda: [host["connections"]["dialing"] for host in proxy.pools()] == [1], "it dials")
+        proxy.reload({"upstreams": [stack.to(origin, pool=one)]})
+        assert client.response().status == 200
+
+
 def test_listeners_come_and_go_with_a_reload(stack):
     origin = stack.origin()
     proxy = stack.penstock(stack.to(origin), listeners=2)
@@ -152,8 +273,7 @@ def test_listeners_come_and_go_with_a_reload(stack):
     proxy.reload(proxy.settings)
     assert proxy.fetch("http://api.test/", listener=0).status == 200
     assert proxy.fetch("http://api.test/", listener=1).status == 200
-    with pytest.raises(OSError):
-        Client(kept.sock.getpeername()[1]).fetch("http://api.test/")
+    assert refuses(kept.sock.getpeername()[1]), "the reload is over when each worker has closed the old one"
     assert kept.fetch("http://api.test/").status == 200, "a client of a listener that went is served on"
     kept.close()
 
@@ -167,6 +287,21 @@ def test_a_listener_that_cannot_be_opened_refuses_the_whole_file(stack):
     assert proxy.fetch("http://api.test/").status == 200
 
 
+def test_an_address_in_whose_way_we_are_ourselves_is_told_so(stack):
+    origin = stack.origin()
+    proxy = stack.penstock(stack.to(origin), listeners=2)
+    every = {"address": f"0.0.0.0:{proxy.port}", "allow_clients": ["loopback"]}
+    logged = proxy.reload({**proxy.settings, "listeners": [every, {}]})
+    assert "by this process itself: restart it, or reload twice" in logged
+    assert "stop that" not in logged and successful(proxy) == 0
+    assert proxy.fetch("http://api.test/").status == 200
+    other = {"address": f"127.0.0.1:{proxy.ports[1]}"}
+    proxy.reload({**proxy.settings, "listeners": [other]})
+    proxy.reload({**proxy.settings, "listeners": [other, every]})
+    assert successful(proxy) == 1
+
+
+# HAProxy: seamless-reload. There by a second process, here by SIGHUP.
 def test_reloads_under_load_fail_no_request(stack, report):
     """Eight clients ask without a pause while twenty reloads flip limits, timeouts and the TLS identity."""
     origin = stack.origin()

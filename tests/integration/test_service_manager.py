@@ -5,6 +5,8 @@ import socket
 import subprocess
 import threading
 import time
+from itertools import pairwise
+from statistics import median
 
 import pytest
 
@@ -12,7 +14,7 @@ from support.frozen_threads import frozen, other_threads
 from support.notify_socket import NotifySocket
 from support.penstock import BINARY, free_ports
 from support.scripted_origin import answering
-from support.waiting import TIME_FACTOR, pause, slack, wait_until
+from support.waiting import TIME_FACTOR, pause, wait_until
 
 WATCHDOG_SECONDS = 0.4 * TIME_FACTOR
 WATCHDOG_USEC = int(WATCHDOG_SECONDS * 1e6)
@@ -116,10 +118,13 @@ def test_nobody_asked_for_a_watchdog_nobody_gets_one(stack, manager):
 def test_the_watchdog_is_fed_at_half_its_interval(stack, manager):
     stack.penstock(stack.to(1), command=manager.command(WATCHDOG_USEC=WATCHDOG_USEC))
     manager.wait_for("READY")
-    begun, before = time.monotonic(), manager.count("WATCHDOG")
-    wait_until(lambda: manager.count("WATCHDOG") >= before + 6, "six intervals pass")
-    seconds = time.monotonic() - begun
-    assert 4 * WATCHDOG_SECONDS / 2 <= seconds < 6 * WATCHDOG_SECONDS + slack()
+    fed = []
+    while len(fed) < 10:
+        before = manager.count("WATCHDOG")
+        wait_until(lambda: manager.count("WATCHDOG") > before, "it is fed")
+        fed.append(time.monotonic())
+    # Most of them: whoever stands still for a while disturbs one or two.
+    assert 0.4 * WATCHDOG_SECONDS < median(b - a for a, b in pairwise(fed)) < 0.75 * WATCHDOG_SECONDS
 
 
 def silent_intervals(manager, intervals=4):
@@ -151,7 +156,7 @@ def test_a_hung_worker_is_not_fed_for_although_the_control_loop_turns(stack, man
         assert proxy.admin("/livez")[0] == 503
         fed = manager.count("WATCHDOG")
     wait_until(lambda: manager.count("WATCHDOG") > fed, "it is fed again")
-    assert proxy.admin("/livez")[0] == 200
+    wait_until(lambda: proxy.admin("/livez")[0] == 200, "all workers turn")
 
 
 def test_a_watchdog_meant_for_another_process_is_not_ours(stack, manager):
@@ -172,3 +177,32 @@ def test_a_manager_that_is_gone_is_warned_of_and_requests_are_served(stack):
     proxy.reload(proxy.settings)
     warned = [line for line in proxy.stderr.splitlines() if "$NOTIFY_SOCKET does not take" in line]
     assert len(warned) == 1 and "No such file" in warned[0]
+
+
+def test_a_manager_that_does_not_read_holds_nothing_up_and_is_told_later(stack, manager):
+    manager.fill()
+    proxy = stack.penstock(stack.to(1), command=manager.command(WATCHDOG_USEC=WATCHDOG_USEC))
+    assert proxy.admin("/livez")[0] == 200, "the control loop turns"
+    index, _ = manager.wait_for("READY")
+    manager.wait_for("WATCHDOG", after=index)
+
+
+def test_what_a_manager_was_not_told_of_a_reload_comes_in_its_order_and_once(stack, manager):
+    proxy = stack.penstock(stack.to(1), command=manager.command())
+    index, _ = manager.wait_for("READY")
+    manager.fill()
+    for _ in range(3):
+        proxy.reload(proxy.settings)
+    _, ready = manager.wait_for("READY", after=index + 1)
+    assert ready["STATUS"].startswith("revision 4, ")
+    told = [key for message in manager.read()[index + 1:] for key in message if key in ("RELOADING", "READY")]
+    assert told == ["RELOADING", "READY"]
+
+
+def test_a_manager_that_does_not_read_does_not_keep_the_daemon_from_stopping(stack, manager):
+    proxy = stack.penstock(stack.to(1), command=manager.command())
+    manager.wait_for("READY")
+    manager.fill()
+    proxy.process.send_signal(signal.SIGTERM)
+    assert proxy.process.wait(10 * TIME_FACTOR) == 0
+    proxy.stop()

@@ -39,8 +39,8 @@ def test_no_more_dials_than_max_connecting_are_under_way(stack):
 
 def test_an_upstream_that_is_down_is_told_to_all_that_wait(stack):
     """Refused at once and not a queue's time later, though only two dials may run at a time."""
-    proxy = stack.penstock(stack.to(free_ports(1)[0], pool={"max_connecting": 2}, timeouts={"queue": "10s"}))
+    proxy = stack.penstock(stack.to(free_ports(1)[0], pool={"max_connecting": 2}, timeouts={"queue": "60s"}))
     begun = time.monotonic()
     answers = in_parallel(60, lambda i: proxy.fetch("http://api.test/"))
     assert {proxy_status(answer)["error"] for answer in answers} == {"connection_refused"}
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30, "nobody waits for the queue's limit"

@@ -1,10 +1,13 @@
 """Each time limit ends what it should, when it should, and says which one it was.
 
-Every test runs the same delay twice: under a limit shorter than it, asserting status, token, phase,
-key and elapsed time; and under three times that limit, where the same delay must do no harm.
+Every test runs twice: under a limit of 0.3 s with a delay that nothing else ends, asserting status, token, phase, key
+and elapsed time; and under 20 times that limit, where a delay of 0.6 s must do no harm. So it does not matter for how long
+which process stands still on a busy machine. Where something has to come in time under a limit that ends something else,
+that is AMPLE.
 """
 
 import select
+import threading
 import time
 
 import pytest
@@ -14,13 +17,18 @@ from support.penstock import assert_elapsed, assert_failed
 from support.scripted_origin import answering
 from support.waiting import TIME_FACTOR, pause, wait_until
 
-LIMIT, DELAY = 0.3, 0.6
+LIMIT, DELAY, NEVER = 0.3, 0.6, 60
+AMPLE = 2.5
 MIB = 1 << 20
-both = pytest.mark.parametrize("limit, succeeds", [(LIMIT, False), (3 * LIMIT, True)], ids=["limit", "control"])
+both = pytest.mark.parametrize("limit, succeeds", [(LIMIT, False), (20 * LIMIT, True)], ids=["limit", "control"])
 
 
 def ms(seconds):
     return f"{round(seconds * 1000)}ms"
+
+
+def delay(succeeds):
+    return DELAY if succeeds else NEVER
 
 
 def assert_logged(proxy, error, phase, key, **more):
@@ -44,11 +52,12 @@ def assert_ended_by(proxy, response, limit, status, error, phase, key):
 # The client's side
 
 
+# ATS: accept_timeout. There a client that says nothing has a limit of its own; here that is client.idle_timeout.
 @both
 def test_client_header_timeout(stack, limit, succeeds):
     proxy = stack.penstock(stack.to(stack.origin()), client={"header_timeout": ms(limit)})
+    begun = time.monotonic()
     with proxy.client() as client:
-        begun = time.monotonic()
         client.send(b"GET http://api.test/ HTTP/1.1\r\nHost: api.t")
         if succeeds:
             pause(DELAY)
@@ -65,8 +74,8 @@ def test_client_header_timeout(stack, limit, succeeds):
 
 def test_a_trickle_does_not_put_off_the_header_timeout(stack):
     proxy = stack.penstock(stack.to(stack.origin()), client={"header_timeout": ms(LIMIT)})
+    begun = time.monotonic()
     with proxy.client() as client:
-        begun = time.monotonic()
         client.send(b"GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\nX: ")
         client.sock.settimeout(0.05)
         response = None
@@ -83,9 +92,9 @@ def test_a_trickle_does_not_put_off_the_header_timeout(stack):
 @both
 def test_client_body_stall(stack, limit, succeeds):
     proxy = stack.penstock(stack.to(stack.origin()), client={"body_stall": ms(limit)})
+    begun = time.monotonic()  # before the proxy's clock begins, which is when it has read the half
     with proxy.client() as client:
         client.send(b"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 8\r\n\r\nhalf")
-        begun = time.monotonic()
         if succeeds:
             pause(DELAY)
             client.send(b"half")
@@ -113,16 +122,17 @@ def test_client_write_stall(stack, limit, succeeds):
             client.reader.exactly(60 * MIB)
             return
         line = assert_logged(proxy, "client_write_timeout", "receive", "client.write_stall", status=499)
-        assert_elapsed(time.monotonic() - begun, limit, 0.8)
+        assert_elapsed(time.monotonic() - begun, limit)
         assert line["total_ms"] >= limit * 1000
         assert client.ending() == "reset"
 
 
+# ATS: inactive_client_timeout
 @both
 def test_client_idle_timeout(stack, limit, succeeds):
     proxy = stack.penstock(stack.to(stack.origin()), client={"idle_timeout": ms(limit)})
+    begun = time.monotonic()  # the proxy's clock begins with the answer, which may reach us late
     with proxy.client() as client:
-        begun = time.monotonic()  # the proxy's clock begins with the answer, which may reach us late
         client.fetch("http://api.test/")
         if succeeds:
             pause(DELAY)
@@ -137,9 +147,11 @@ def test_client_idle_timeout(stack, limit, succeeds):
 
 @both
 def test_queue(stack, limit, succeeds):
+    free = threading.Event()
+
     def answer(connection, request):
         if request.target == "/slow":
-            connection.pause(DELAY)
+            free.wait(delay(succeeds))
         connection.reply()
 
     origin = stack.origin(answering(answer))
@@ -148,6 +160,7 @@ def test_queue(stack, limit, succeeds):
         first.request("http://api.test/slow")
         wait_until(lambda: origin.requests, "the connection is busy")
         response = proxy.fetch("http://api.test/queued")
+        free.set()
         assert first.response().status == 200
     if succeeds:
         assert response.status == 200 and origin.accepted == 1
@@ -157,24 +170,28 @@ def test_queue(stack, limit, succeeds):
         assert [r.target for r in origin.requests] == ["/slow"], "a request that waited in vain was sent"
 
 
-def slow_and_completed(name, kind, transport):
-    """Says late that the name does not exist, and late again where that one is, which the search list adds."""
-    if name == "resolved.test":
-        return dns_server.Answer(rcode=dns_server.NXDOMAIN, delay=0.2)
-    return dns_server.Answer(("127.0.0.1",), delay=0.2)
+def slow_and_completed(last):
+    """Says late that the name does not exist, and late again (`last`) where that one is, which the search list adds."""
+
+    def script(name, kind, transport):
+        if name == "resolved.test":
+            return dns_server.Answer(rcode=dns_server.NXDOMAIN, delay=0.2)
+        return dns_server.Answer(("127.0.0.1",), delay=last)
+
+    return script
 
 
-def by_name(origin, dns, **timeouts):
-    """An upstream dialled by a name that only our DNS server knows."""
-    return {"connect_to": f"resolved.test:{origin.port}", "timeouts": timeouts}, {
-        "servers": [dns.address], "attempt_timeout": "280ms", "attempts": 1}
+def by_name(origin, dns, limit):
+    """An upstream dialled by a name that only our DNS server knows; each of the two questions may take the whole limit."""
+    return {"connect_to": f"resolved.test:{origin.port}", "timeouts": {"resolve": ms(limit)}}, {
+        "servers": [dns.address], "attempt_timeout": ms(limit), "attempts": 1}
 
 
 @both
 def test_resolve(stack, limit, succeeds, monkeypatch):
     monkeypatch.setenv("LOCALDOMAIN", "corp.test")
-    origin, dns = stack.origin(), stack.dns(slow_and_completed)
-    policy, settings = by_name(origin, dns, resolve=ms(limit))
+    origin, dns = stack.origin(), stack.dns(slow_and_completed(0.2 if succeeds else NEVER))
+    policy, settings = by_name(origin, dns, limit)
     proxy = stack.penstock(stack.to(origin, **policy), dns=settings)
     response = proxy.fetch("http://api.test/")
     if succeeds:
@@ -182,8 +199,6 @@ def test_resolve(stack, limit, succeeds, monkeypatch):
         assert proxy.wait_for_log()["resolve_ms"] >= 350
     else:
         assert_ended_by(proxy, response, limit, 504, "dns_timeout", "resolve", "timeouts.resolve")
-
-
 
 
 def drain_and_serve(backlog, after):
@@ -199,7 +214,8 @@ def drain_and_serve(backlog, after):
             return sock
 
 
-@pytest.mark.parametrize("limit, succeeds", [(0.6, False), (1.8, True)], ids=["limit", "control"])
+# ATS: conn_timeout
+@pytest.mark.parametrize("limit, succeeds", [(0.6, False), (20, True)], ids=["limit", "control"])
 def test_connect(stack, limit, succeeds):
     backlog = stack.full_backlog()
     proxy = stack.penstock(stack.to(backlog, timeouts={"connect": ms(limit)}))
@@ -215,14 +231,16 @@ def test_connect(stack, limit, succeeds):
     assert proxy.wait_for_log()["connect_ms"] >= 900
 
 
+# Go: TestTransportTLSHandshakeTimeout. ATS: tls_conn_timeout, connect_handshake
 @both
 def test_tls_handshake(stack, limit, succeeds):
-    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(DELAY))
+    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(delay(succeeds)))
     proxy = stack.penstock(stack.to(origin, timeouts={"tls_handshake": ms(limit)}))
     response = proxy.fetch("http://api.test/")
     if succeeds:
         assert response.status == 200
-        assert proxy.wait_for_log()["tls_ms"] >= DELAY * 1000 - 50
+        line = proxy.wait_for_log()  # the origin may have accepted before the proxy saw that it was connected
+        assert line["connect_ms"] + line["tls_ms"] >= DELAY * 1000 - 5
     else:
         assert_ended_by(proxy, response, limit, 504, "connection_timeout", "tls_handshake", "timeouts.tls_handshake")
         assert not origin.received
@@ -273,10 +291,11 @@ def send_until_answered(client, size):
     return client.response()
 
 
+# Go: TestTransportResponseHeaderTimeout
 @both
 def test_response_header(stack, limit, succeeds):
     def answer(connection, request):
-        connection.pause(DELAY)
+        connection.pause(delay(succeeds))
         connection.reply()
 
     proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"response_header": ms(limit)}))
@@ -301,19 +320,20 @@ def test_neither_1xx_nor_a_trickle_put_off_the_response_header_timeout(stack, dr
 
 
 def test_a_slow_upload_does_not_count_as_response_header(stack):
-    proxy = stack.penstock(stack.to(stack.origin(), timeouts={"response_header": ms(LIMIT)}))
+    proxy = stack.penstock(stack.to(stack.origin(), timeouts={"response_header": ms(AMPLE)}))
     with proxy.client() as client:
         client.send(b"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nContent-Length: 8\r\n\r\nhalf")
-        pause(DELAY)
+        pause(AMPLE + DELAY)
         client.send(b"half")
         assert client.response().status == 200
 
 
+# ATS: inactive_timeout
 @both
 def test_body_stall(stack, limit, succeeds):
     def answer(connection, request):
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
-        connection.pause(DELAY)
+        connection.pause(delay(succeeds))
         connection.send(b"half")
 
     proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"body_stall": ms(limit)}))
@@ -329,24 +349,25 @@ def test_body_stall(stack, limit, succeeds):
     assert_logged(proxy, "connection_read_timeout", "receive", "timeouts.body_stall", status=200)
 
 
+# Go: TestTransportResponseHeaderTimeout, that a slow body is no late header
 def test_a_slow_body_that_never_stalls_is_let_be(stack):
     def answer(connection, request):
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
         for _ in range(8):
-            connection.pause(LIMIT / 3)
+            connection.pause(AMPLE / 6)
             connection.send(b"x")
 
-    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"body_stall": ms(LIMIT * TIME_FACTOR)}))
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"body_stall": ms(AMPLE)}))
     response = proxy.fetch("http://api.test/")
-    assert response.body == b"x" * 8 and response.seconds > 2 * LIMIT
+    assert response.body == b"x" * 8 and response.seconds > AMPLE
 
 
 def test_a_client_that_reads_slowly_is_no_stall_of_the_origin(stack):
-    proxy = stack.penstock(stack.to(stack.origin(answering(big_reply)), timeouts={"body_stall": ms(LIMIT)}))
+    proxy = stack.penstock(stack.to(stack.origin(answering(big_reply)), timeouts={"body_stall": ms(AMPLE)}))
     with proxy.client(receive_buffer=65536) as client:
         client.request("http://api.test/")
         head = client.head()
-        pause(DELAY)
+        pause(AMPLE + DELAY)
         client.reader.response_body(head, "GET")
         assert len(head.body) == 64 * MIB
 
@@ -354,7 +375,7 @@ def test_a_client_that_reads_slowly_is_no_stall_of_the_origin(stack):
 @both
 def test_total_before_the_head(stack, limit, succeeds):
     def answer(connection, request):
-        connection.pause(DELAY)
+        connection.pause(delay(succeeds))
         connection.reply()
 
     proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"total": ms(limit)}))
@@ -368,7 +389,7 @@ def test_total_before_the_head(stack, limit, succeeds):
 @both
 def test_total_while_waiting_for_another_s_dial(stack, limit, succeeds):
     """The one permitted connection is in its handshake for an earlier request: the later one's time runs too."""
-    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(DELAY))
+    origin = stack.origin(before_handshake=lambda origin, number: origin.stopping.wait(delay(succeeds)))
     proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"total": ms(limit)}))
     with proxy.client() as first:
         first.request("http://api.test/first")
@@ -381,12 +402,14 @@ def test_total_while_waiting_for_another_s_dial(stack, limit, succeeds):
         assert_elapsed(response.seconds, limit)
 
 
-@both
+# ATS: active_timeout
+@pytest.mark.parametrize("limit, succeeds", [(AMPLE, False), (20 * LIMIT, True)], ids=["limit", "control"])
 def test_total_after_the_head(stack, limit, succeeds):
+    """Its bytes do not put it off."""
     def answer(connection, request):
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
-        for _ in range(6):
-            connection.pause(DELAY / 6)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\nxxx")
+        for _ in range(597):
+            connection.pause(DELAY / 597 if succeeds else 0.1)
             connection.send(b"x")
 
     proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"total": ms(limit)}))
@@ -394,27 +417,32 @@ def test_total_after_the_head(stack, limit, succeeds):
         begun = time.monotonic()
         client.request("http://api.test/")
         if succeeds:
-            assert client.response().body == b"xxxxxx"
+            assert client.response().body == b"x" * 600
             return
         head, cut = client.cut_response()
         assert_elapsed(time.monotonic() - begun, limit)
-    assert head.status == 200 and 0 < len(head.body) < 6 and cut.reset
+    assert head.status == 200 and 0 < len(head.body) < 600 and cut.reset
     assert_logged(proxy, "http_response_timeout", "receive", "timeouts.total")
 
 
 def test_the_late_answer_of_a_timed_out_exchange_reaches_nobody(stack):
+    ended, answered = threading.Event(), threading.Event()
+
     def answer(connection, request):
         if request.target == "/late":
-            connection.pause(DELAY)
+            ended.wait(NEVER)
+            answered.set()
         connection.reply(request.target.encode())
 
-    origin = stack.origin(answering(answer))
-    proxy = stack.penstock(stack.to(origin, pool={"max_connections": 1}, timeouts={"response_header": ms(LIMIT)}))
+    late = {"path_prefix": "/late", "timeouts": {"response_header": ms(LIMIT)}}
+    proxy = stack.penstock(stack.to(stack.origin(answering(answer)), pool={"max_connections": 1}, routes=[late]))
     assert proxy.fetch("http://api.test/late").status == 504
     with proxy.client() as client:
         for i in range(20):
             assert client.fetch(f"http://api.test/{i}").body == b"/%d" % i
-            pause(0.02)
+            if i == 3:
+                ended.set()
+                assert answered.wait(NEVER)
     assert proxy.pools()[0]["closed"].get("timeout") == 1
 
 
@@ -428,7 +456,7 @@ def test_a_limit_that_the_file_does_not_set_is_named_in_a_warning(stack):
 
 def test_limits_of_defaults_are_overridden_key_by_key(stack):
     def answer(connection, request):
-        connection.pause(DELAY)
+        connection.pause(delay(request.get("host") == "two.test"))
         connection.reply()
 
     origin = stack.origin(answering(answer), names=("one.test", "two.test"))

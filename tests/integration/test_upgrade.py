@@ -25,6 +25,7 @@ def switching(protocol="websocket", behind=b"", status="101 Switching Protocols"
     return serve
 
 
+# HAProxy: websocket
 def test_a_websocket_handshake_and_what_follows(stack):
     origin = stack.origin(switching())
     proxy = stack.penstock(stack.to(origin))
@@ -45,6 +46,7 @@ def test_a_websocket_handshake_and_what_follows(stack):
     assert (line["status"], line["status_source"]) == (101, "upstream")
 
 
+# Go: TestTransportResponseBodyWritableOnProtocolSwitch
 def test_bytes_behind_the_101_are_not_lost(stack):
     proxy = stack.penstock(stack.to(stack.origin(switching(behind=b"hello"))))
     with proxy.client() as client:
@@ -76,6 +78,7 @@ def test_a_refused_upgrade_is_an_ordinary_response_and_the_connection_is_pooled(
     assert origin.accepted == 1
 
 
+# Go: TestTransportTreat101Terminal. HAProxy: protocol_upgrade
 @pytest.mark.parametrize("offered, answered", [("websocket", "h2c"), ("websocket", "other"), (None, "websocket")])
 def test_a_101_that_was_not_asked_for_is_an_error(stack, offered, answered):
     proxy = stack.penstock(stack.to(stack.origin(switching(answered))))

@@ -3,6 +3,7 @@ They need the [packaging] packages of deploy/packages.txt and the binary ($PENST
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("PENSTOCK_BIN") or str(TOP / "build/release/penstock")
 TIMEOUT_SECONDS = 60
+
+sys.path.insert(0, str(TOP / "tests/integration"))  # for its support.ports
 
 
 def run(*words, **options):

@@ -9,12 +9,7 @@ from contextlib import contextmanager
 import yaml
 
 from conftest import BINARY, TIMEOUT_SECONDS
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+from support.ports import free_ports
 
 
 def accepts(address):
@@ -48,7 +43,7 @@ def started(words, ready, **options):
 @contextmanager
 def running(settings, folder):
     """(proxy's port, probes' port) of a daemon with these settings, all on loopback."""
-    proxy, probes = free_port(), free_port()
+    proxy, probes = free_ports(2)
     settings = {**settings, "listeners": [{"address": f"127.0.0.1:{proxy}"}],
                 "admin": {"address": "off", "public_address": f"127.0.0.1:{probes}"}}
     path = folder / "penstock.yaml"

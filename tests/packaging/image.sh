@@ -8,6 +8,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
+. "$here/root.sh"
 
 base=
 if [ "${1:-}" = --base ]; then base=$(realpath -m "$2"); shift 2; fi
@@ -23,26 +24,6 @@ clean_up() {
   rm -rf "$work"
 }
 trap clean_up EXIT
-
-say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
-
-# The sources that this machine's Debian comes from.
-debian_sources() {
-  local file
-  for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-    if [ -s "$file" ]; then echo "$file"; return; fi
-  done
-}
-
-# As Debian's own slim images: no documentation, no translations.
-make_base() {
-  local sources options=()
-  sources=$(debian_sources)
-  for folder in doc man info locale; do
-    options+=(--dpkgopt="path-exclude=/usr/share/$folder/*")
-  done
-  mmdebstrap --quiet --variant=minbase "${options[@]}" bookworm "$base" ${sources:+"$sources"}
-}
 
 import_base() {
   local container
@@ -77,7 +58,7 @@ run_image() {
     /usr/bin/python3 "$here/container.py" "$(buildah mount "$container")" "$work/image.json"
 }
 
-[ -s "$base" ] || { say "making the base"; make_base; }
+[ -s "$base" ] || { say "making the base"; make_root "$base" --variant=minbase; }
 say "importing the base"; import_base
 say "building the image"; build_image
 say "running it"; run_image

@@ -16,7 +16,9 @@ CONFIG_MAP = yaml.safe_load((KUBERNETES / "configmap.yaml").read_text())
 EMBEDDED = CONFIG_MAP["data"]["penstock.yaml"]
 CONTAINER = (TOP / "config/container.yaml").read_text()
 DOCKERFILE = (TOP / "Dockerfile").read_text()
-WORKLOADS = ("deployment.yaml", "job.yaml")
+NATIVE = ("deployment.yaml", "job.yaml")
+CLASSIC = "job-classic.yaml"  # the sidecar is one of its containers
+WORKLOADS = (*NATIVE, CLASSIC)
 PUBLIC_PAGES = ("/livez", "/readyz", "/metrics")
 
 
@@ -25,7 +27,14 @@ def pod(workload):
 
 
 def sidecar(workload):
-    container, = pod(workload)["spec"]["initContainers"]
+    spec = pod(workload)["spec"]
+    container, = spec["initContainers"] if workload in NATIVE else spec["containers"][:1]
+    return container
+
+
+def app(workload):
+    container = pod(workload)["spec"]["containers"][-1]
+    assert container["name"] != "penstock"
     return container
 
 
@@ -72,30 +81,35 @@ def test_a_key_that_does_not_exist_is_found(faults, text, key):
 
 def test_every_manifest_is_one_of_these():
     kinds = {path.name: yaml.safe_load(path.read_text())["kind"] for path in KUBERNETES.iterdir()}
-    assert kinds == {"configmap.yaml": "ConfigMap", "deployment.yaml": "Deployment", "job.yaml": "Job"}
+    assert kinds == {"configmap.yaml": "ConfigMap", "deployment.yaml": "Deployment", "job.yaml": "Job",
+                     "job-classic.yaml": "Job"}
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_the_sidecar_is_a_native_one_under_the_images_user(workload):
+def test_the_sidecar_runs_under_the_images_user(workload):
     container = sidecar(workload)
     user, group = re.search(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE).groups()
     context = container["securityContext"]
-    assert container["restartPolicy"] == "Always" and container["startupProbe"]
     assert (context["runAsUser"], context["runAsGroup"]) == (int(user), int(group))
     assert context["runAsNonRoot"] and context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
     assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_both_workloads_have_the_same_sidecar():
-    assert sidecar("deployment.yaml") == sidecar("job.yaml")
+def test_all_workloads_have_the_same_sidecar():
+    """But for what makes it native, and what does its work where it is not."""
+    native, classic = sidecar("job.yaml"), sidecar(CLASSIC)
+    assert sidecar("deployment.yaml") == native
+    assert native.pop("restartPolicy") == "Always" and native.pop("startupProbe")["exec"]["command"] == ["penstock", "probe"]
+    assert "penstock probe" in classic.pop("lifecycle")["postStart"]["exec"]["command"][-1]
+    assert classic == native
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_probes_go_to_the_public_admin_address(workload):
     public = port_of(yaml.safe_load(EMBEDDED)["admin"]["public_address"])
     container = sidecar(workload)
-    for probe in ("startupProbe", "livenessProbe"):
-        assert container[probe]["httpGet"]["port"] == public and container[probe]["httpGet"]["path"] in PUBLIC_PAGES
+    get = container["livenessProbe"]["httpGet"]
+    assert get["port"] == public and get["path"] in PUBLIC_PAGES
     assert [port["containerPort"] for port in container["ports"]] == [public]
 
 
@@ -106,7 +120,7 @@ def test_metrics_are_scraped_where_they_are():
 
 
 def test_the_probes_pages_are_served_with_this_configuration(tmp_path):
-    paths = {sidecar(w)[probe]["httpGet"]["path"] for w in WORKLOADS for probe in ("startupProbe", "livenessProbe")}
+    paths = {sidecar(workload)["livenessProbe"]["httpGet"]["path"] for workload in WORKLOADS}
     with running(yaml.safe_load(EMBEDDED), tmp_path) as (_, probes):
         for path in paths | {"/metrics"}:
             assert urllib.request.urlopen(f"http://127.0.0.1:{probes}{path}", timeout=10).status == 200
@@ -117,8 +131,7 @@ def test_apps_get_what_penstock_env_prints(workload, penstock, tmp_path):
     path = tmp_path / "penstock.yaml"
     path.write_text(EMBEDDED)
     printed = yaml.safe_load(penstock("env", "--format", "kubernetes", "-c", path).stdout)["env"]
-    app, = pod(workload)["spec"]["containers"]
-    assert app["env"] == printed
+    assert app(workload)["env"] == printed
     assert {variable["name"] for variable in printed} == {"http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"}
 
 
@@ -132,8 +145,14 @@ def test_the_configuration_is_mounted_where_the_binary_looks(workload):
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_the_pods_grace_covers_the_drain(workload):
-    grace = seconds(yaml.safe_load(EMBEDDED)["shutdown"]["grace"])
-    assert pod(workload)["spec"]["terminationGracePeriodSeconds"] > grace
+    shutdown = yaml.safe_load(EMBEDDED)["shutdown"]
+    assert pod(workload)["spec"]["terminationGracePeriodSeconds"] > seconds(shutdown["grace"])
+    assert seconds(shutdown["wait_for_clients"]) < seconds(shutdown["grace"])
+
+
+def test_the_classic_job_asks_the_admin_address_to_drain():
+    address = yaml.safe_load(EMBEDDED)["admin"]["address"]
+    assert f"-X POST -H 'Penstock-Admin: 1' http://{address}/drain" in app(CLASSIC)["command"][-1]
 
 
 # Compose and the image

@@ -8,7 +8,8 @@ import pytest
 
 import unit_file
 from conftest import BINARY, TOP, run
-from daemon import accepts, free_port, started
+from daemon import accepts, started
+from support.ports import free_ports
 
 UNITS = ("penstock.service", "penstock.socket", "penstock@.service")
 SERVICES = ("penstock.service", "penstock@.service")
@@ -30,7 +31,7 @@ def root(tmp_path):
 
 def verify(root):
     names = [unit.replace("@", "@instance") for unit in UNITS]
-    return run("systemd-analyze", "verify", f"--root={root}", "--recursive-errors=no", *names)
+    return run("systemd-analyze", "verify", "--man=no", f"--root={root}", "--recursive-errors=no", *names)
 
 
 def test_systemd_finds_no_fault(root):
@@ -105,7 +106,7 @@ def test_the_daemon_takes_both_sockets_by_their_one_name(tmp_path):
     addresses = unit_file.values(FOLDER / "penstock.socket", "ListenStream")
     assert f"systemd:{name}" in (FOLDER / "penstock.socket").read_text(), "its comment says how to take it"
     assert [address.startswith("/") for address in addresses] == [True, False]
-    path, port = str(tmp_path / "s"), free_port()
+    path, (port,) = str(tmp_path / "s"), free_ports(1)
     config = tmp_path / "penstock.yaml"
     config.write_text(f"listeners: [{{address: 'systemd:{name}'}}]\nadmin: {{address: off}}\n"
                       "upstreams: [{name: one, hosts: [one.test]}]\n")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_LINES = 600
-MAX_UNITS = 2  # translation units that may see a heavy header
+MAX_UNITS = 2  # translation units that may see a heavy header, but
+MORE_UNITS = {"nlohmann-json": 4}  # two that write it, two that read it
 HEAVY_HEADERS = {
     "yaml-cpp": re.compile(r"yaml-cpp/"),
     "CLI11": re.compile(r"CLI/"),
@@ -129,7 +130,7 @@ def check_heavy_headers(top: Path) -> list:
             if any(pattern.match(header) for header in headers):
                 units[library].append(str(unit.relative_to(top)))
     return [f"{library} is seen by {len(where)} translation units: {', '.join(where)}"
-            for library, where in units.items() if len(where) > MAX_UNITS]
+            for library, where in units.items() if len(where) > MORE_UNITS.get(library, MAX_UNITS)]
 
 
 def cmake_words(folder: Path) -> set:

@@ -18,7 +18,7 @@
 
 namespace penstock {
 
-class FakeDialer final : public Dialer {
+class FakeDialer : public Dialer {
  public:
   explicit FakeDialer(const Clock& clock) : clock_(clock) {}
   FakeDialer(const FakeDialer&) = delete;
@@ -46,7 +46,8 @@ class FakeDialer final : public Dialer {
     stamp(dial, phase);
     dial.handler.on_dial_phase(phase);
   }
-  // To 192.0.2.1 and the target's port; the peer's stream is already connected when this returns.
+  // To `ip` and the target's port; the peer's stream is already connected when this returns.
+  std::string ip = "192.0.2.1";
   FakePeer& complete(std::size_t which = 0, bool tls_resumed = false) {
     Dial& dial = at(which);
     take(dial);
@@ -55,8 +56,8 @@ class FakeDialer final : public Dialer {
     DialTimes times = dial.times;
     times.connected = clock_.now();
     if (dial.target->tls != nullptr) times.handshaken = clock_.now();
-    dial.handler.on_dialed({.stream = peer.connect(),
-                            .address = *SocketAddress::from_ip("192.0.2.1", dial.target->port),
+    dial.handler.on_dialed({.stream = connect(peer, *dial.target, times),
+                            .address = *SocketAddress::from_ip(ip, dial.target->port),
                             .times = times,
                             .tls_resumed = tls_resumed});
     return peer;
@@ -75,6 +76,7 @@ class FakeDialer final : public Dialer {
   std::size_t in_flight() const { return in_flight_.size(); }
   const DialTarget& target(std::size_t which = 0) const { return *in_flight_[which]->target; }
   const DialLimits& limits(std::size_t which = 0) const { return in_flight_[which]->limits; }
+  const DialTimes& times(std::size_t which = 0) const { return in_flight_[which]->times; }
   std::uint64_t started() const { return started_; }
   std::uint64_t completed() const { return completed_; }
   std::uint64_t failed() const { return failed_; }
@@ -87,6 +89,12 @@ class FakeDialer final : public Dialer {
     std::size_t open = 0;
     for (const auto& peer : peers_) open += peer->open() ? 1 : 0;
     return open;
+  }
+
+ protected:
+  // The stream that a completed dial hands out.
+  virtual std::unique_ptr<Stream> connect(FakePeer& peer, const DialTarget&, const DialTimes&) {
+    return peer.connect();
   }
 
  private:

@@ -165,6 +165,12 @@ void FakeDns::on_udp(Readiness) {
     std::string other_id = reply;
     other_id[0] = static_cast<char>(~other_id[0]);
     ::sendto(udp_.get(), other_id.data(), other_id.size(), 0, peer, length);
+    std::string no_response = reply;
+    no_response[2] = static_cast<char>(no_response[2] & 0x7f);
+    no_response[3] = static_cast<char>(no_response[3] | 3);  // NXDOMAIN
+    for (int i = 0; i < 20; ++i) {
+      ::sendto(udp_.get(), no_response.data(), no_response.size(), 0, peer, length);
+    }
   }
   ::sendto(udp_.get(), reply.data(), reply.size(), 0, peer, length);
 }

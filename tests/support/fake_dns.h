@@ -25,7 +25,7 @@ class FakeDns {
     std::string cname{};                   // answered before the addresses, which are its own
     int rcode = 0;                         // 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED
     int ignored = 0;                       // as many queries stay without an answer
-    bool garbage_first = false;            // sends nonsense before the answer
+    bool garbage_first = false;            // sends nonsense and a query before the answer
     bool truncated = false;                // UDP only says: ask again by TCP
     int ttl = 60;                          // seconds
     int silent_type = 0;                   // queries of this type stay without an answer

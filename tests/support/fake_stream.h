@@ -39,9 +39,18 @@ class FakePeer {
 
   // What the stream will read, in order: bytes, then the end or the error.
   void send(std::string_view bytes) { incoming_.append(bytes); }
-  void send_eof() { end_ = IoResult{.status = IoStatus::kEof}; }
+  void send_eof() {
+    end_ = IoResult{.status = IoStatus::kEof};
+    end_is_announced_ = true;
+  }
+  // The end of TLS without that of TCP: it has come with the bytes, and makes no event of its own.
+  void send_close_notify() {
+    end_ = IoResult{.status = IoStatus::kEof};
+    end_is_announced_ = end_was_read_ = false;
+  }
   void fail_reads(int sys, Error error) {
     end_ = IoResult{.status = IoStatus::kError, .sys = sys};
+    end_is_announced_ = true;
     error_ = std::move(error);
   }
   void fail_reads(int sys = ECONNRESET) { fail_reads(sys, terminated(sys)); }
@@ -72,6 +81,10 @@ class FakePeer {
   const std::vector<std::string>& writes() const { return writes_; }  // each write that took bytes
   std::string take_written() { return std::exchange(written_, {}); }
   std::size_t unread_bytes() const { return incoming_.size(); }
+  // Bytes or an end wait to be read, whoever looks.
+  bool has_input() const { return !incoming_.empty() || end_ || nudged_; }
+  // turn() would call somebody.
+  bool due() const { return readable_due() || writable_due(); }
   bool open() const { return open_; }            // the stream is not destroyed yet
   bool connected() const { return connected_; }  // there was one
   bool aborted() const { return aborted_; }
@@ -88,11 +101,17 @@ class FakePeer {
     return {.code = ErrorCode::kConnectionTerminated, .sys = sys, .detail = "the fake peer failed"};
   }
   bool readable_due() const {
-    const bool something = incoming_.size() > pending_ || end_ || nudged_;
+    const bool ended = end_ && end_is_announced_;
+    const bool something = incoming_.size() > pending_ || ended || nudged_;
     return open_ && watched_ && handler_ != nullptr && pauses_ == 0 && something;
   }
   bool writable_due() const {
     return open_ && handler_ != nullptr && write_blocked_ && (room_ > 0 || write_error_);
+  }
+
+  bool has_pending() const {
+    const bool end_is_pending = end_ && !end_is_announced_ && !end_was_read_;
+    return pending_ > 0 || (end_is_pending && incoming_.empty());
   }
 
   // the stream's side
@@ -105,6 +124,8 @@ class FakePeer {
   bool watched_ = true;  // not once the gate said that it was taken, until it is adopted
   std::size_t read_limit_ = kUnlimited;
   std::optional<IoResult> end_;
+  bool end_is_announced_ = true;
+  bool end_was_read_ = false;
   std::size_t room_ = kUnlimited;
   std::optional<int> write_error_;
   Error error_ = terminated(0);
@@ -134,7 +155,8 @@ class FakeStream final : public Stream {
   IoResult read(std::span<char> into) override { return peer_.read(into); }
   using Stream::write;
   IoResult write(std::span<const std::string_view> pieces) override { return peer_.write(pieces); }
-  bool has_pending() const override { return peer_.pending_ > 0; }
+  bool has_pending() const override { return peer_.has_pending(); }
+  bool peer_has_ended() const override { return peer_.end_.has_value(); }
   void pause_read(PauseReason reason) override { peer_.pauses_ |= static_cast<int>(reason); }
   void resume_read(PauseReason reason) override { peer_.pauses_ &= ~static_cast<int>(reason); }
   void rest(const std::shared_ptr<WatchGate>& gate) override { peer_.gate_ = gate; }
@@ -180,12 +202,15 @@ inline bool FakePeer::turn() {
 inline IoResult FakePeer::read(std::span<char> into) {
   nudged_ = false;
   if (const auto call = std::exchange(before_read, {})) call();
-  if (incoming_.empty()) return end_.value_or(IoResult{.status = IoStatus::kWouldBlock});
+  if (incoming_.empty()) {
+    end_was_read_ = end_.has_value();
+    return end_.value_or(IoResult{.status = IoStatus::kWouldBlock});
+  }
   const std::size_t bytes = std::min({into.size(), incoming_.size(), read_limit_});
   std::copy_n(incoming_.begin(), bytes, into.begin());
   incoming_.erase(0, bytes);
   pending_ -= std::min(pending_, bytes);
-  return {.status = IoStatus::kOk, .bytes = bytes};
+  return {.status = IoStatus::kOk, .bytes = bytes, .more = bytes == into.size() || has_pending()};
 }
 
 inline IoResult FakePeer::write(std::span<const std::string_view> pieces) {

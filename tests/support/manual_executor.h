@@ -23,7 +23,8 @@ class ManualExecutor final : public Executor {
   void defer_delete(std::unique_ptr<DeferredDeletable> object) override {
     graveyard_.push_back(std::move(object));
   }
-  bool on_thread() const override { return true; }
+  bool on_thread() const override { return !away; }
+  bool away = false;  // another worker's thread is the one that runs
 
   // One turn: what was deferred before is deleted, then the oldest task runs. False: nothing to do.
   bool run_one() {

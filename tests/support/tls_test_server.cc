@@ -103,6 +103,10 @@ bool TlsTestConnection::request_key_update() {
   return SSL_key_update(ssl_, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl_) == 1;
 }
 
+bool TlsTestConnection::update_key() {
+  return SSL_key_update(ssl_, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 && SSL_do_handshake(ssl_) == 1;
+}
+
 void TlsTestConnection::echo() {
   for (std::string bytes = read_some(); !bytes.empty(); bytes = read_some()) {
     if (!write_all(bytes)) return;

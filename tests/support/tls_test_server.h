@@ -38,6 +38,7 @@ class TlsTestConnection {
   void reset_on_close();  // a RST instead of a FIN
   bool send_ticket();
   bool request_key_update();
+  bool update_key();                // of its own direction alone
   void echo();                      // until the peer ends, then close_notify
   std::string server_name() const;  // what SNI said
   std::string alpn() const;         // what was agreed

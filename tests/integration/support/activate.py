@@ -2,7 +2,7 @@
 
     activate.py NAME=ADDRESS... -- PROGRAM ARGUMENT...
 
-ADDRESS is a path, PORT or IP:PORT; the process id stays, as LISTEN_PID must name it."""
+ADDRESS is a path, PORT or IP:PORT, or fd:NUMBER for a socket that is inherited; the process id stays, as LISTEN_PID must name it."""
 
 import os
 import socket
@@ -12,6 +12,8 @@ FIRST = 3
 
 
 def listen(address):
+    if address.startswith("fd:"):
+        return int(address[3:])
     if address.startswith("/"):
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(address)

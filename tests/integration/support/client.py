@@ -66,9 +66,9 @@ class Client:
     def ending(self, seconds=10):
         """How the connection ends, whatever still comes before: "closed", "reset" or "open"."""
         deadline = time.monotonic() + seconds * TIME_FACTOR
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+        while True:  # what has happened already is seen, however late we look
+            left = max(0, deadline - time.monotonic())
+            if not select.select([self.sock], [], [], left)[0]:
                 return "open"
             try:
                 if not self.sock.recv(1 << 16):
@@ -96,3 +96,12 @@ def exchange(port, data, method="GET", seconds=30):
         client.send(data)
         response = client.response(method)
         return response, client.ending(2)
+
+
+def refuses(port):
+    """Whether nobody accepts there."""
+    try:
+        Client(port).close()
+        return False
+    except OSError:
+        return True

@@ -1,6 +1,11 @@
 """A place that nobody can connect to: a listening socket whose queue is full."""
 
 import socket
+import struct
+
+from .waiting import wait_until
+
+QUEUE_IN_TCP_INFO = 24  # of a listener: how many wait there, and the backlog
 
 
 class FullBacklog:
@@ -13,19 +18,13 @@ class FullBacklog:
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
-        self.fillers = []
-        while self._one_more():
-            pass
+        self.fillers = [socket.create_connection(("127.0.0.1", self.port))]
+        wait_until(self._is_full, "the queue is full")
 
-    def _one_more(self):
-        filler = socket.socket()
-        filler.settimeout(0.2)
-        self.fillers.append(filler)
-        try:
-            filler.connect(("127.0.0.1", self.port))
-            return True
-        except TimeoutError:
-            return False
+    def _is_full(self):
+        info = self.listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        queued, backlog = struct.unpack_from("II", info, QUEUE_IN_TCP_INFO)
+        return queued > backlog
 
     def close(self):
         for sock in [self.listener, *self.fillers]:

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from .ports import free_ports
 from .waiting import wait_until
 
 SIZES = {"1k": 1 << 10, "64k": 64 << 10, "1m": 1 << 20, "50m": 50 << 20}
@@ -38,8 +39,10 @@ http {{
     location = /hello {{ default_type text/plain; return 200 "hello from $host\\n"; }}
     location = /nothing {{ return 204; }}
     location = /slow {{ echo_sleep 0.025; echo hello; }}
+    location = /upload {{ client_body_buffer_size 64k; echo_read_request_body; echo got; }}
     location /bytes/ {{ alias {files}/; }}
   }}
+  {more}
 }}
 """
 
@@ -55,8 +58,9 @@ class Exchange:
 
 
 class NginxOrigin:
-    def __init__(self, folder, certificate, protocols="TLSv1.2 TLSv1.3", log=True):
-        self.folder = Path(folder)
+    def __init__(self, folder, certificate, protocols="TLSv1.2 TLSv1.3", log=True, more=""):
+        """`more` is put into the http block as it is: further servers."""
+        self.folder, self._more = Path(folder), more
         self.tls = True
         self._certificate, self._protocols, self._log = certificate, protocols, log
         files = self.folder / "files"
@@ -66,10 +70,11 @@ class NginxOrigin:
 
     def _start(self, files):
         for _ in range(5):
-            self.port = _free_port()
+            self.port, = free_ports(1)
             (self.folder / "nginx.conf").write_text(CONFIG.format(
                 user="user root;" if os.getuid() == 0 else "", folder=self.folder, files=files, port=self.port,
-                certificate=self._certificate, protocols=self._protocols, log=f"{self.log_path} ledger" if self._log else "off"))
+                certificate=self._certificate, protocols=self._protocols, log=f"{self.log_path} ledger" if self._log else "off",
+                more=self._more))
             self.process = subprocess.Popen(
                 ["nginx", "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -92,7 +97,8 @@ class NginxOrigin:
     def ledger(self, path=None):
         """Every finished request, in the order in which they ended; with `path` only those to it."""
         entries = []
-        for line in self.log_path.read_text().splitlines():
+        text = self.log_path.read_text()
+        for line in text[: text.rfind("\n") + 1].splitlines():  # the last one may be half written
             connection, number, ended, seconds, resumed, uri = line.split(" ", 5)
             entries.append(Exchange(int(connection), int(number), float(ended), float(seconds), resumed == "r", uri))
         return [entry for entry in entries if path is None or entry.path == path]
@@ -120,9 +126,3 @@ def _write(path, size):
     data = block * (size // len(block))
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
-
-
-def _free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]

@@ -4,7 +4,7 @@ import os
 import socket
 import uuid
 
-from .waiting import TIME_FACTOR, wait_until
+from .waiting import wait_until
 
 
 class NotifySocket:
@@ -16,6 +16,15 @@ class NotifySocket:
 
     def close(self):
         self._sock.close()
+
+    def fill(self):
+        """Leaves no room for another message until read() makes some."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+            try:
+                while True:
+                    sock.sendto(b"FILLED=1", "\0" + self.address[1:])
+            except BlockingIOError:
+                pass
 
     def command(self, **variables):
         """What to put before the daemon's command line so that it tells us."""
@@ -47,6 +56,6 @@ class NotifySocket:
 
         return wait_until(find, f"{key} is told; there is {self.messages[-5:]}", seconds)
 
-    def wait_for_status(self, text, seconds=10):
+    def wait_for_status(self, text, seconds=30):
         return wait_until(lambda: next((m["STATUS"] for m in self.read() if text in m.get("STATUS", "")), None),
-                          f"a status with {text!r}; there is {self.messages[-5:]}", seconds * TIME_FACTOR)
+                          f"a status with {text!r}; there is {self.messages[-5:]}", seconds)

@@ -1,6 +1,7 @@
 """The same work on many threads at once."""
 
 import threading
+import time
 
 
 def in_parallel(count, work):
@@ -21,3 +22,18 @@ def in_parallel(count, work):
     if faults:
         raise faults[0]
     return results
+
+
+def again_and_again(count, seconds, work, least=20):
+    """Runs work(i, turn) on `count` threads, turn after turn, until the time is over and each had `least` turns, however slow
+    the machine is; returns how many turns there were."""
+    end = time.monotonic() + seconds
+
+    def run(i):
+        turn = 0
+        while time.monotonic() < end or turn < least:
+            work(i, turn)
+            turn += 1
+        return turn
+
+    return sum(in_parallel(count, run))

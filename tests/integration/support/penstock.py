@@ -1,6 +1,7 @@
 """The daemon under test: the real binary, with its configuration, admin address and access log."""
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -13,7 +14,8 @@ from pathlib import Path
 import yaml
 
 from .client import Client
-from .waiting import TIME_FACTOR, slack, wait_until
+from .ports import free_ports
+from .waiting import SLACK_SECONDS, TIME_FACTOR, slack, wait_until
 
 TOP = Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("PENSTOCK_BIN") or str(TOP / "build/release/penstock")
@@ -21,14 +23,17 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime er
 EX_UNAVAILABLE = 69
 
 
-def free_ports(count):
-    socks = [socket.socket() for _ in range(count)]
-    for sock in socks:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
+class UnixConnection(http.client.HTTPConnection):
+    """http.client's, to the path of a unix socket."""
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def merged(base, extra):
@@ -43,16 +48,18 @@ def merged(base, extra):
 class Penstock:
     """Starts on free ports and waits for /readyz; stop() asks it to end and checks how it did."""
 
-    def __init__(self, folder, settings, listeners=1, command=()):
+    def __init__(self, folder, settings, listeners=1, command=(), descriptors=()):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
         self.command = list(command)
+        self.descriptors = list(descriptors)  # of ours that it inherits
         self.config_path = self.folder / "penstock.yaml"
         self.log_path = self.folder / "access.log"
         self.stderr_path = self.folder / "stderr.log"
         self.settings = settings
         self._listeners = listeners
         self.stopped = False
+        self._numbers = itertools.count(2)
         self._start()
 
     # Life
@@ -70,10 +77,31 @@ class Penstock:
                 break
         raise AssertionError(f"penstock did not start, exit {self.process.returncode}:\n{self.stderr}")
 
-    def _spawn(self):
-        with open(self.folder / "stdout.log", "wb") as out, open(self.stderr_path, "wb") as err:
-            self.process = subprocess.Popen([*self.command, BINARY, "run", "-c", str(self.config_path)],
-                                            stdout=out, stderr=err, cwd=self.folder)
+    def _spawn(self, *options):
+        with open(self.folder / "stdout.log", "ab") as out, open(self.stderr_path, "wb") as err:
+            self.process = subprocess.Popen([*self.command, BINARY, "run", "-c", str(self.config_path), *options],
+                                            stdout=out, stderr=err, cwd=self.folder, pass_fds=self.descriptors)
+
+    def restart(self):
+        """As a service manager does: one ends, then another starts."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(40 * TIME_FACTOR) == 0, self.stderr
+        self.check_stderr()
+        self._spawn()
+        wait_until(lambda: self._ready() or self.process.poll() is not None, "penstock becomes ready", 20)
+        assert self.process.poll() is None, self.stderr
+
+    def take_over(self, settings=None):
+        """Another process takes over (`run --takeover`), with new settings if there are any, and is this daemon's from
+        now on. Returns the old one, which drains, and its standard error's path."""
+        if settings is not None:
+            self.write_config(settings)
+        old = self.process, self.stderr_path
+        self.stderr_path = self.folder / f"stderr{next(self._numbers)}.log"
+        self._spawn("--takeover")
+        wait_until(lambda: "penstock is ready" in self.stderr or self.process.poll() is not None, "the new one serves", 20)
+        assert self.process.poll() is None, self.stderr
+        return old
 
     def _ready(self):
         try:
@@ -95,7 +123,9 @@ class Penstock:
             settings["listeners"] = [
                 merged({"address": f"127.0.0.1:{port}"}, own)
                 for port, own in zip(self.ports, settings["listeners"])]
-        self.config_path.write_text(yaml.safe_dump(merged(base, settings), sort_keys=False))
+        fresh = self.config_path.with_name(self.config_path.name + ".new")
+        fresh.write_text(yaml.safe_dump(merged(base, settings), sort_keys=False))
+        fresh.replace(self.config_path)  # whole at once, for who watches it
 
     def reload(self, settings=None, text=None):
         """SIGHUP with new settings (or with literal file text); returns what the daemon logged meanwhile."""
@@ -111,7 +141,7 @@ class Penstock:
         return self.stderr[seen:]
 
     def _faults_logged(self):
-        return self.metrics("penstock_config_last_reload_successful"), self.stderr.count("reload")
+        return self.metrics("penstock_config_last_reload_successful"), self.stderr.count("reload failed")
 
     def stop(self, grace=30):
         """SIGTERM; asserts exit 0 within the grace and no sanitizer's report."""
@@ -142,6 +172,12 @@ class Penstock:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) << 10
 
+    @property
+    def cpu_seconds(self):
+        """Of all threads, in user and system mode."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     # As a client
 
     @property
@@ -153,8 +189,8 @@ class Penstock:
 
     def fetch(self, target, method="GET", fields=(), body=None, host=None, listener=0):
         """One request on a connection of its own; the response carries `seconds`."""
+        begun = time.monotonic()  # before the proxy can have read a clock for it
         with self.client(listener) as client:
-            begun = time.monotonic()
             response = client.fetch(target, method, fields, body, host)
             response.seconds = time.monotonic() - begun
             return response
@@ -168,13 +204,19 @@ class Penstock:
     # What it tells
 
     def admin(self, path, method="GET", fields=()):
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10 * TIME_FACTOR)
+        connection = self._admin_connection()
         try:
             connection.request(method, path, headers=dict(fields))
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+    def _admin_connection(self):
+        kind, _, path = str(self.settings.get("admin", {}).get("address", "")).partition(":")
+        if kind == "unix":
+            return UnixConnection(path, 10 * TIME_FACTOR)
+        return http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10 * TIME_FACTOR)
 
     def pools(self, upstream=None):
         """The `hosts` of one upstream of /pools (the first when none is named)."""
@@ -196,13 +238,18 @@ class Penstock:
         return sum(value for key, own, value in parse_metrics(lines)
                    if key == name and all(own.get(label) == wanted for label, wanted in labels.items()))
 
+    def wait_for_workers(self):
+        """Until each has ended the turn in which it sent the last response that we have: a request is counted, and written
+        to the log's buffer, after its response."""
+        wait_until(lambda: self.admin("/livez")[0] == 200, "each worker turns")
+
     def log_lines(self):
         if not self.log_path.exists():
             return []
         text = self.log_path.read_text()
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
-    def wait_for_log(self, condition=lambda line: True, count=1, seconds=5):
+    def wait_for_log(self, condition=lambda line: True, count=1, seconds=10):
         """The first `count` access log lines that meet the condition, in the order in which their requests came,
         since each worker writes its own (one: the line itself)."""
         found = []
@@ -262,5 +309,5 @@ def assert_failed(response, status, error, phase=None, limit=None):
     assert told["id"] and told["id"] in response.text, f"no id in the body: {response.text}"
 
 
-def assert_elapsed(seconds, limit, extra=0.5):
+def assert_elapsed(seconds, limit, extra=SLACK_SECONDS):
     assert limit <= seconds < limit + slack(extra), f"{seconds:.3f} s for a limit of {limit} s"

@@ -95,7 +95,7 @@ class Connection:
 
 
 class ScriptedOrigin:
-    """Listens on `address`; `context` makes it speak TLS. Threads end with stop().
+    """Listens on `address`, or the path of a unix socket; `context` makes it speak TLS. Threads end with stop().
 
     One that is `down` refuses connections at its port until come_up().
     """
@@ -115,11 +115,13 @@ class ScriptedOrigin:
         self.busy_peak = 0    # most requests in progress at once
         self.faults = []      # malformed bytes from the proxy
         self._lock = threading.Lock()
-        self._listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self._is_path = address.startswith("/")
+        self._listener = socket.socket(socket.AF_UNIX if self._is_path else
+                                       socket.AF_INET6 if ":" in address else socket.AF_INET)
         if receive_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind((address, port))
-        self.port = self._listener.getsockname()[1]
+        self._listener.bind(address if self._is_path else (address, port))
+        self.port = None if self._is_path else self._listener.getsockname()[1]
         self._socks = set()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         if not down:
@@ -157,12 +159,13 @@ class ScriptedOrigin:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self._is_path:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._socks.add(sock)
                 self.accepted += 1
                 self.open += 1
-                self.peak = max(self.peak, sum(map(_peer_is_there, self._socks)))
+                self.peak = max(self.peak, sum(map(peer_is_there, self._socks)))
                 number = self.accepted
             threading.Thread(target=self._run, args=(sock, number), daemon=True).start()
 
@@ -188,8 +191,9 @@ class ScriptedOrigin:
                 sock = connection.sock
             with self._lock:
                 self._socks.discard(sock)
-                self.open -= 1
             sock.close()
+            with self._lock:
+                self.open -= 1  # once the proxy's kernel has been told
 
     def _handshake(self, sock):
         with self._lock:
@@ -207,12 +211,13 @@ class ScriptedOrigin:
         return _Busy(self)
 
 
-def _peer_is_there(sock):
+def peer_is_there(sock):
     """False once the proxy has closed its end, though our thread may not have read that far yet."""
-    if sock.fileno() < 0:
+    descriptor = sock.fileno()  # once: its own thread may close it between two looks
+    if descriptor < 0:
         return False
     poll = select.poll()
-    poll.register(sock, select.POLLRDHUP)
+    poll.register(descriptor, select.POLLRDHUP)
     return not poll.poll(0)
 
 

@@ -60,11 +60,12 @@ class Stack:
             base["tls"] = {"ca_file": self.ca.file}
         return merged(base, policy)
 
-    def penstock(self, *upstreams, listeners=1, command=(), **settings):
+    def penstock(self, *upstreams, listeners=1, command=(), descriptors=(), **settings):
         """A running daemon with these upstreams; `settings` are further sections of its file."""
         if isinstance(listeners, list):
             settings["listeners"] = listeners
             listeners = len(listeners)
-        daemon = Penstock(self._folder("penstock"), {**settings, "upstreams": list(upstreams)}, listeners, command)
+        daemon = Penstock(self._folder("penstock"), {**settings, "upstreams": list(upstreams)}, listeners, command,
+                          descriptors)
         self._ends.callback(daemon.stop)
         return daemon

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <random>
 #include <string>
@@ -48,6 +49,13 @@ TEST_F(BufferTest, OffersNoSpaceBeyondItsBound) {
   EXPECT_EQ(buffer.room(), 4u);
   EXPECT_EQ(buffer.prepare(4).size(), 4u);
   EXPECT_EQ(buffer.readable(), "456789");
+}
+
+TEST_F(BufferTest, HasNoBoundAbove4GiB) {
+  Buffer buffer(pool_, std::size_t{5} << 30);
+  EXPECT_EQ(buffer.max_bytes(), UINT32_MAX);
+  buffer.set_max_bytes(SIZE_MAX);
+  EXPECT_EQ(buffer.room(), UINT32_MAX);
 }
 
 TEST_F(BufferTest, OffersNoSpaceOnceTheBoundIsLoweredBelowItsSize) {

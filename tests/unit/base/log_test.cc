@@ -1,12 +1,18 @@
 // Log lines as they reach standard error, in both formats, with hostile values.
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <string>
+
+#include "stalled_pipe.h"
 
 namespace penstock {
 namespace {
@@ -88,6 +94,65 @@ TEST(Log, WritesOnlyFromItsLevelOn) {
 TEST(Log, ChoosesJsonWhenNobodyWatches) {
   const std::string line = captured(LogFormat::kAuto, [](Log& log) { log.info("x"); });
   EXPECT_EQ(line.rfind("{", 0), 0u);
+}
+
+// A pipe of ours as standard error, named in JOURNAL_STREAM or not, and what one line of a level
+// begins with.
+std::string beginning_of(LogLevel level, bool named) {
+  StalledPipe pipe;
+  struct stat status {};
+  EXPECT_EQ(fstat(pipe.writing_end(), &status), 0);
+  const std::string stream = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  setenv("JOURNAL_STREAM", named ? stream.c_str() : "8:12345", 1);
+  {
+    const StandardErrorTo there(pipe.writing_end());
+    Log(LogLevel::kTrace, LogFormat::kJson).write(level, "x");
+  }
+  unsetenv("JOURNAL_STREAM");
+  std::string text;
+  pipe.read_into(text);
+  return text.substr(0, text.find('{') + 1);
+}
+
+TEST(Log, TellsTheJournalHowSeriousALineIs) {
+  EXPECT_EQ(beginning_of(LogLevel::kDebug, true), "<7>{");
+  EXPECT_EQ(beginning_of(LogLevel::kInfo, true), "<6>{");
+  EXPECT_EQ(beginning_of(LogLevel::kWarning, true), "<4>{");
+  EXPECT_EQ(beginning_of(LogLevel::kError, true), "<3>{");
+}
+
+TEST(Log, TellsNobodyElse) { EXPECT_EQ(beginning_of(LogLevel::kError, false), "{"); }
+
+// What a terminal of this kind gets of a line in text.
+std::string on_terminal(const char* kind) {
+  const int screen = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+  EXPECT_TRUE(screen >= 0 && grantpt(screen) == 0 && unlockpt(screen) == 0);
+  const int terminal = open(ptsname(screen), O_RDWR | O_NOCTTY);
+  const char* const before = getenv("TERM");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("TERM", kind, 1);
+  {
+    const StandardErrorTo there(terminal);
+    Log(LogLevel::kInfo, LogFormat::kAuto).warning("watch out");
+  }
+  before == nullptr ? unsetenv("TERM") : setenv("TERM", kept.c_str(), 1);
+  char bytes[256];
+  const ssize_t size = read(screen, bytes, sizeof bytes);
+  close(terminal);
+  close(screen);
+  return {bytes, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+}
+
+TEST(Log, ColorsTheLevelOnATerminal) {
+  EXPECT_EQ(after_time(on_terminal("xterm"), "\x1b"), "\x1b[33mwarning\x1b[m watch out\r\n");
+}
+
+TEST(Log, CountsItsLostLines) {
+  StalledPipe pipe;
+  const StandardErrorTo there(pipe.writing_end());
+  Log log(LogLevel::kInfo, LogFormat::kJson);
+  EXPECT_EQ(log.dropped_lines(), 0u);
+  while (log.dropped_lines() < 10) log.info("a line that nobody reads");
 }
 
 TEST(Log, WritesACauseOnceInTenSecondsAndCountsTheRest) {

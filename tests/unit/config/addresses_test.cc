@@ -31,6 +31,7 @@ TEST(ListenerAddresses, AreLiteralsPathsOrNames) {
                                         {"LocalHost:3128", "127.0.0.1:3128"},
                                         {"127.0.0.1:0", "127.0.0.1:0"},
                                         {"[::1]:0", "[::1]:0"},
+                                        {"unix:/run/a.sock", "unix:/run/a.sock"},
                                         {"0.0.0.0:3128", "0.0.0.0:3128"},
                                         {"[::]:3128", "[::]:3128"},
                                         {"unix:/run/A.sock", "unix:/run/A.sock"},
@@ -49,7 +50,9 @@ TEST(ListenerAddresses, SayWhatStandsBehindThem) {
 }
 
 TEST(AdminAddresses, AreLoopbackLiterals) {
-  expect_forms(check_admin_address, {{"localhost:1", "127.0.0.1:1"}, {"[::1]:0", "[::1]:0"}});
+  expect_forms(check_admin_address, {{"localhost:1", "127.0.0.1:1"},
+                                     {"[::1]:0", "[::1]:0"},
+                                     {"unix:/run/a.sock", "unix:/run/a.sock"}});
 }
 
 TEST(FileModes, HaveFourDigits) {

@@ -139,6 +139,24 @@ TEST(Identity, ChangesWithWhatIsDialledAndHow) {
   EXPECT_EQ(hashes.size(), changes.size());
 }
 
+TEST(Identity, ChangesWithTheSystemsCasWhereTheyDecide) {
+  const auto depends = [](const UpstreamSettings& upstream) {
+    return identity_hash(upstream, "some") != identity_hash(upstream, "others");
+  };
+  UpstreamSettings upstream;
+  EXPECT_TRUE(depends(upstream));
+  upstream.policy.extra_ca_pem = "x";
+  EXPECT_TRUE(depends(upstream));
+  upstream.policy.scheme = SchemeMode::kHttp;
+  EXPECT_FALSE(depends(upstream));
+  upstream.policy.scheme = SchemeMode::kAuto;
+  upstream.policy.tls.verify = false;
+  EXPECT_FALSE(depends(upstream));
+  upstream.policy.tls.verify = true;
+  upstream.policy.ca_pem = "x";
+  EXPECT_FALSE(depends(upstream));
+}
+
 TEST(Identity, StaysWithNamesLimitsAndFileNames) {
   const std::vector<Change> changes = {
       [](auto& u) { u.name = "x"; },
@@ -156,6 +174,45 @@ TEST(Identity, StaysWithNamesLimitsAndFileNames) {
     change(upstream);
     EXPECT_EQ(identity_hash(upstream), identity_hash(UpstreamSettings()));
   }
+}
+
+std::vector<std::string> explain(std::string_view before, std::string_view after) {
+  return explain_diff(load(before), load(after));
+}
+
+TEST(Diff, ExplainedSaysNothingOfWhatIsKept) {
+  EXPECT_EQ(explain(kBefore, kBefore), std::vector<std::string>());
+}
+
+TEST(Diff, ExplainedHasBothValuesOfEachKey) {
+  EXPECT_EQ(
+      explain(kBefore,
+              "workers: 3\n"
+              "listeners: [{address: 127.0.0.1:3128, allow_browsers: true}]\n"
+              "reload: {watch: 5s}\n"
+              "upstreams:\n"
+              "  - {name: a, hosts: [a.example], pool: {max_connections: 50}, "
+              "connect_to: 127.0.0.1:1}\n"
+              "  - {name: c, hosts: [b.example]}\n"),
+      (std::vector<std::string>{
+          "listener 127.0.0.1:3128: changed, its socket stays", "  allow_browsers: false -> true",
+          "upstream a: dialled otherwise from now on, its idle connections are closed",
+          "  connect_to: off -> 127.0.0.1:1", "upstream c: added", "upstream b: removed",
+          "the daemon: changed", "  reload.watch: off -> 5s",
+          "the daemon: changed, applied only by a restart", "  workers: auto -> 3"}));
+}
+
+TEST(Diff, ExplainedNamesWhatHasNoOneValue) {
+  constexpr std::string_view kRoutes =
+      "upstreams:\n"
+      "  - name: a\n"
+      "    hosts: [a.example]\n"
+      "    pool: {max_connections: 50}\n"
+      "    routes: [{methods: [POST], timeouts: {total: 1s}}]\n"
+      "  - {name: b, hosts: [b.example]}\n";
+  EXPECT_EQ(explain(kBefore, kRoutes),
+            (std::vector<std::string>{"upstream a: changed, its connections stay",
+                                      "  routes: other content"}));
 }
 
 }  // namespace

@@ -121,6 +121,26 @@ TEST(Explain, ReadsThePathAsTheProxyDoes) {
   EXPECT_EQ(route("http://reports.test/?all", "CONNECT"), -1);
 }
 
+TEST(Explain, LeadsATunnelWhereItsTargetSays) {
+  const LoadResult loaded = load_text("p.yaml", kFile);
+  const std::string host = loaded.config->upstreams.front().hosts.front();
+  const std::string text = explain(loaded, "https://" + host, "CONNECT").to_text();
+  EXPECT_EQ(line_of(text, "authority:"), "authority: " + host + ":443");
+  EXPECT_EQ(line_of(text, "tls:"), "tls: as the client speaks it through the tunnel");
+  EXPECT_EQ(line_of(text, "dials:"), "dials: " + host + ":443") << "not the upstream's origin";
+  const Explanation refused = explain(loaded, host + ":22", "CONNECT");
+  EXPECT_EQ(line_of(refused.to_text(), "answer:"),
+            "answer: 403, CONNECT to port 22 is not allowed; egress.connect_ports lists those that "
+            "are");
+  EXPECT_EQ(line_of(refused.to_text(), "dials:"), "");
+  EXPECT_EQ(nlohmann::json::parse(refused.to_json())["refused"], refused.refused);
+}
+
+TEST(Explain, ReadsTheSchemeInAnyCase) {
+  EXPECT_EQ(explained("HTTPS://a.example").authority, explained("https://a.example").authority);
+  EXPECT_EQ(explained("HTTP://a.example").error, "");
+}
+
 TEST(Explain, RefusesWhatIsNoMethod) {
   EXPECT_EQ(explained_route("http://reports.test/", "post").error,
             "\"post\" has small letters; write POST");
@@ -191,7 +211,7 @@ TEST(Explain, ExplainsTheBuiltInConfiguration) {
   const Explanation from = explain(loaded, "http://any.example/");
   EXPECT_EQ(from.upstream, "default");
   EXPECT_EQ(from.authority, "any.example:443");
-  EXPECT_TRUE(std::ranges::all_of(from.policy, [](const ExplainedValue& value) {
+  EXPECT_TRUE(std::ranges::all_of(from.policy, [](const EffectiveValue& value) {
     return value.source == ValueSource::kBuiltIn;
   }));
 }

@@ -8,13 +8,16 @@ TEST(Faults, OfAddressesSayWhatIsWrongWithThem) {
   const std::vector<FaultCase> cases = {
       {"admin: {address: 0.0.0.0:9128}\n",
        {"1:18: admin.address: \"0.0.0.0:9128\" is not loopback, which is not supported in this "
-        "version (a loopback address with a port, or off)"}},
-      {"admin: {address: unix:/a}\n",
-       {"1:18: admin.address: \"unix:/a\" is not supported in this version (a loopback address "
-        "with a port, or off)"}},
+        "version (a loopback address with a port, unix:/path, or off)"}},
+      {"admin: {address: unix:a}\n",
+       {"1:18: admin.address: \"unix:a\" is not unix: and an absolute path (a loopback address "
+        "with a port, unix:/path, or off)"}},
+      {"admin: {address: systemd:a}\n",
+       {"1:18: admin.address: \"systemd:a\" is for listeners alone (a loopback address with a "
+        "port, unix:/path, or off)"}},
       {"admin: {address: 9128}\n",
        {"1:18: admin.address: \"9128\" has no address; write 127.0.0.1:9128 (a loopback address "
-        "with a port, or off)"}},
+        "with a port, unix:/path, or off)"}},
       {"admin: {public_address: 9129}\n",
        {"1:25: admin.public_address: \"9129\" has no address; write 0.0.0.0:9129 (an address with "
         "a port, such as 0.0.0.0:9129, or off)"}},

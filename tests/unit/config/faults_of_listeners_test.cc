@@ -203,7 +203,7 @@ TEST(Listeners, ThatAllowUsersWhomTheirModeKeepsOutAreARisk) {
   EXPECT_TRUE(risks(", owner: www-data").empty());
 }
 
-TEST(Listeners, ThatTakeANetworkEverywhereAreARisk) {
+TEST(Listeners, ThatTakeANetworkToLoopbackAreARisk) {
   const auto count = [](const std::string& keys, const std::string& rest) {
     return load_text("p.yaml",
                      "listeners: [{address: 0.0.0.0:1, allow_clients: [any]" + keys + "}]\n" + rest)
@@ -211,10 +211,13 @@ TEST(Listeners, ThatTakeANetworkEverywhereAreARisk) {
         .size();
   };
   const std::string named = "upstreams: [{name: a, hosts: [a.example]}]\n";
-  EXPECT_EQ(count("", ""), 1U);
-  EXPECT_EQ(count("", "egress: {deny: [loopback]}\n"), 0U);
-  EXPECT_EQ(count("", named), 0U);
-  EXPECT_EQ(count(", upstreams: [default]", ""), 0U);
+  const std::string opened = "egress: {allow: [loopback]}\n";
+  EXPECT_EQ(count("", opened), 1U);
+  EXPECT_EQ(count("", "egress: {allow: [any]}\n"), 1U);
+  EXPECT_EQ(count("", ""), 0U);
+  EXPECT_EQ(count("", "egress: {allow: [127.0.0.2]}\n"), 0U);
+  EXPECT_EQ(count("", opened + named), 0U);
+  EXPECT_EQ(count(", upstreams: [default]", opened), 0U);
 }
 
 }  // namespace

@@ -4,6 +4,17 @@
 namespace penstock {
 namespace {
 
+// Our IPv6 sockets take no IPv4, and where ".." leads is the file system's to say.
+TEST(Faults, OfRelationsAreNotAddressesThatOnlyLookAlike) {
+  for (const char* text :
+       {"listeners: [{address: '0.0.0.0:1', allow_clients: [any]}, {address: '[::]:1', "
+        "allow_clients: [any]}, {address: '127.0.0.1:2'}]\n",
+        "listeners: [{address: 'unix:/run/a/../b.sock'}, {address: 'unix:/run/b.sock'}]\n",
+        "listeners: [{address: 'systemd:a'}, {address: 'systemd:b'}]\n"}) {
+    EXPECT_TRUE(load_text("test", text).ok()) << text;
+  }
+}
+
 TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
   const std::vector<FaultCase> cases = {
       {"listeners: [{address: 127.0.0.1:1}, {address: 127.0.0.1:1}]\n",
@@ -14,6 +25,21 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
         "already"}},
       {"listeners: [{address: '[::1]:1'}, {address: '[0:0::1]:1'}]\n",
        {"1:45: listeners[1].address: \"[::1]:1\" is the address of listeners[0].address already"}},
+      {"listeners: [{address: '127.0.0.1:1'}, {address: 0.0.0.0:1, allow_clients: [any]}]\n",
+       {"1:49: listeners[1].address: \"0.0.0.0:1\" takes every address of its port, also "
+        "\"127.0.0.1:1\" of listeners[0].address"}},
+      {"listeners: [{address: '[::]:1', allow_clients: [any]}, {address: '[::1]:1'}]\n",
+       {"1:66: listeners[1].address: \"[::1]:1\" is taken already by \"[::]:1\" of "
+        "listeners[0].address, which takes every address of its port"}},
+      {"admin: {address: '127.0.0.1:1', public_address: '0.0.0.0:1'}\n",
+       {"1:49: admin.public_address: \"0.0.0.0:1\" takes every address of its port, also "
+        "\"127.0.0.1:1\" of admin.address"}},
+      {"listeners: [{address: '0.0.0.0:9128', allow_clients: [any]}]\n",
+       {"1:23: listeners[0].address: \"0.0.0.0:9128\" takes every address of its port, also "
+        "\"127.0.0.1:9128\" of admin.address"}},
+      {"listeners: [{address: 'unix:/run/a.sock'}, {address: 'unix:/run//./a.sock'}]\n",
+       {"1:54: listeners[1].address: \"unix:/run//./a.sock\" is the address of "
+        "listeners[0].address already"}},
       {"listeners: [{}, {}]\n",
        {"1:17: listeners[1].address: \"127.0.0.1:3128\" is the address of listeners[0].address "
         "already"}},
@@ -90,6 +116,19 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n    pool: {min_idle: 1, reuse: false}\n",
        {"4:22: upstreams[0].pool.min_idle: contradicts reuse: false, which keeps no connection "
         "(min_idle: 0, or reuse: true)"}},
+      {"process: {max_idle_connections: 5}\ndefaults: {pool: {min_idle: 2}}\nupstreams:\n  - name: "
+       "a\n    hosts: [a.example, b.example]\n  - name: c\n    hosts: ['*.c.example']\n    origin: "
+       "c.example\n",
+       {"1:33: process.max_idle_connections: process.max_idle_connections is 5, below the 6 "
+        "connections that min_idle keeps over all hosts (at least as many)"}},
+      {"process: {max_upstream_connections: 1}\nupstreams:\n  - name: a\n    hosts: [a.example]\n"
+       "    pool: {min_idle: 2}\n",
+       {"1:37: process.max_upstream_connections: process.max_upstream_connections is 1, below the "
+        "2 connections that min_idle keeps over all hosts (at least as many)"}},
+      {"upstreams:\n  - name: a\n    hosts: [a.example]\n    pool: {max_connections: 3000, "
+       "max_idle: 3000, min_idle: 2001}\n",
+       {"4:61: upstreams[0].pool.min_idle: process.max_idle_connections is 2000, below the 2001 "
+        "connections that min_idle keeps over all hosts (at least as many)"}},
       {"defaults:\n  pool: {max_idle: 1001}\n",
        {"2:20: defaults.pool.max_idle: max_idle is 1001, above max_connections, 1000 (at most "
         "max_connections)"}},
@@ -126,6 +165,14 @@ TEST(Faults, OfRelationsStandWhereTheFileSaysThem) {
        {"1:16: dns.min_ttl: min_ttl is 10m, above max_ttl, 5m (at most max_ttl)"}},
       {"dns: {max_ttl: 500ms}\n",
        {"1:16: dns.max_ttl: min_ttl is 1s, above max_ttl, 500ms (at most max_ttl)"}},
+      {"shutdown: {wait_for_clients: 26s}\n",
+       {"1:30: shutdown.wait_for_clients: wait_for_clients is 26s, above grace, 25s (at most "
+        "grace, "
+        "of which it is a part)"}},
+      {"shutdown: {grace: 2s, wait_for_clients: 3s}\n",
+       {"1:41: shutdown.wait_for_clients: wait_for_clients is 3s, above grace, 2s (at most grace, "
+        "of "
+        "which it is a part)"}},
       {"client:\n  header_timeout: 0\nlog: {level: loud}\nupstreams:\n  - name: A\n    hosts: [x "
        "y]\n    pool: {max_idle: 5, max_connections: 4, ordr: lifo}\n  - name: b\n    "
        "timeouts: "

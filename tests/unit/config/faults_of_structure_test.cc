@@ -4,19 +4,29 @@
 namespace penstock {
 namespace {
 
+TEST(Faults, OfStructureStandAtTheDashOfAnItemThatIsMissing) {
+  const std::string map = ": has no value (a map of keys)";
+  const std::string host = ": has no value (a list of host, host:port, \"*.suffix\" or \"*\")";
+  const std::vector<FaultCase> cases = {
+      {"upstreams:\n - \n - name: a\n   hosts: [x]\n", {"2:2: upstreams[0]" + map}},
+      {"upstreams:\n- # c\n\n  # - d\n- name: a\n  hosts: [x]\n", {"2:1: upstreams[0]" + map}},
+      {"upstreams:\r\n- name: a\r\n  hosts: [x]\r\n-\r\n", {"4:1: upstreams[1]" + map}},
+      {"upstreams: &a\n  -\n  - name: a\n    hosts: [x]\n", {"2:3: upstreams[0]" + map}},
+      {"upstreams:\n- name: a\n  hosts:\n  - x\n  -\nworkers: 1\n",
+       {"5:3: upstreams[0].hosts[1]" + host}},
+      {"upstreams:\n- name: a\n  hosts:\n  - x\n  - ~\n", {"5:5: upstreams[0].hosts[1]" + host}},
+  };
+  expect_faults(cases);
+}
+
 TEST(Faults, OfStructureNameTheKeyMeant) {
   const std::vector<FaultCase> cases = {
       {"listen: 1\n",
-       {"1:1: listen: unknown key (listeners, defaults, upstreams, admin, workers, client, dns, "
-        "egress, "
-        "log, access_log, shutdown)"}},
+       {"1:1: listen: unknown key (listeners, defaults, upstreams, admin, workers, client, "
+        "process, dns, egress, "
+        "log, access_log, shutdown, reload)"}},
       {"listener: []\n", {"1:1: listener: unknown key; did you mean listeners?"}},
       {"Listeners: []\n", {"1:1: Listeners: unknown key; did you mean listeners?"}},
-      {"reload: {watch: 5s}\n", {"1:1: reload: not supported in this version"}},
-      {"process: {max_buffers: auto}\n", {"1:1: process: not supported in this version"}},
-      {"reload: {watch: 5s}\n", {"1:1: reload: not supported in this version"}},
-      {"shutdown: {wait_for_clients: 5s}\n",
-       {"1:12: shutdown.wait_for_clients: not supported in this version"}},
       {"upstreams:\n  - name: a\n    hosts: [a.example]\n    routed: false\n",
        {"4:5: upstreams[0].routed: not supported in this version"}},
       {"defaults:\n  protocol: h2\n", {"2:3: defaults.protocol: not supported in this version"}},
@@ -59,8 +69,8 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
        {"2:9: defaults.tls.cafile: unknown key; did you mean ca_file?"}},
       {"frobnicate: 1\n",
        {"1:1: frobnicate: unknown key (listeners, defaults, upstreams, admin, workers, client, "
-        "dns, egress, "
-        "log, access_log, shutdown)"}},
+        "process, dns, egress, "
+        "log, access_log, shutdown, reload)"}},
       {"client:\n  header_timeout: 1s\n  header_timeout: 2s\n",
        {"3:3: client.header_timeout: written twice (first in line 2)"}},
       {"log: {level: info}\nlog: {level: debug}\n", {"2:1: log: written twice (first in line 1)"}},
@@ -70,9 +80,9 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
        {"1:12: upstreams: is an empty list (at least one, or leave the key out)",
         "2:1: upstreams: written twice (first in line 1)"}},
       {"x: &x {via: off}\ndefaults:\n  <<: *x\n",
-       {"1:1: x: unknown key (listeners, defaults, upstreams, admin, workers, client, dns, egress, "
-        "log, "
-        "access_log, shutdown)",
+       {"1:1: x: unknown key (listeners, defaults, upstreams, admin, workers, client, process, "
+        "dns, egress, log, "
+        "access_log, shutdown, reload)",
         "3:3: defaults.<<: merge keys are not taken (`defaults` is what all upstreams share)"}},
       {"defaults: {<<: {via: off}}\n",
        {"1:12: defaults.<<: merge keys are not taken (`defaults` is what all upstreams share)"}},
@@ -89,7 +99,7 @@ TEST(Faults, OfStructureNameTheKeyMeant) {
       {"listeners: 127.0.0.1:1\n", {"1:12: listeners: \"127.0.0.1:1\" is a single value (a list)"}},
       {"listeners: [127.0.0.1:1]\n",
        {"1:13: listeners[0]: \"127.0.0.1:1\" is a single value (a map of keys)"}},
-      {"listeners:\n  - \n", {"3:1: listeners[0]: has no value (a map of keys)"}},
+      {"listeners:\n  - \n", {"2:3: listeners[0]: has no value (a map of keys)"}},
       {"upstreams: []\n",
        {"1:12: upstreams: is an empty list (at least one, or leave the key out)"}},
       {"upstreams: {a: b}\n", {"1:12: upstreams: is a map (a list)"}},

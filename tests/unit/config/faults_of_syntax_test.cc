@@ -4,6 +4,13 @@
 namespace penstock {
 namespace {
 
+TEST(Faults, OfSyntaxAreToldOfNestingThatIsTooDeep) {
+  const std::string text = "workers: " + std::string(600, '[') + std::string(600, ']') + '\n';
+  const std::vector<FaultCase> cases = {
+      {text, {"1:507: is nested too deeply here (less than 500 levels)"}}};
+  expect_faults(cases);
+}
+
 TEST(Faults, OfSyntaxAreSaidInWords) {
   const std::vector<FaultCase> cases = {
       {"upstreams:\n  - name: a\n    hosts: [*.x.com]\n",

@@ -100,6 +100,10 @@ TEST(Faults, OfValuesNameWhatToWriteInstead) {
         "1:37: dns.serve_stale: \"-1s\" is negative; for no limit write off (1ms to 24h, or off)",
         "1:56: dns.forget_after: \"25h\" is too long (1ms to 24h, or off)"}},
       {"dns: {attempt_timeout: 0}\n", {"1:24: dns.attempt_timeout: \"0\" is no time (1ms to 24h)"}},
+      {"reload: {watch: 0}\n",
+       {"1:17: reload.watch: \"0\" would end at once; for no limit write off (1ms to 24h, or "
+        "off)"}},
+      {"reload: {watch: 48h}\n", {"1:17: reload.watch: \"48h\" is too long (1ms to 24h, or off)"}},
       {"shutdown: {grace: unlimited}\n",
        {"1:19: shutdown.grace: this time needs a bound (1ms to 24h)"}},
       {"shutdown: {grace: 0s}\n", {"1:19: shutdown.grace: \"0s\" is no time (1ms to 24h)"}},

@@ -56,7 +56,7 @@ std::string other_value(const KeyRow& row) {
     case ValueType::kDuration:
       return "1.5s";
     case ValueType::kSize:
-      return "1MiB";
+      return "8MiB";
     case ValueType::kCount:
       return row.default_text == "3" ? "4" : "3";
     case ValueType::kSwitch:

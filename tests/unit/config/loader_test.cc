@@ -68,6 +68,41 @@ TEST(Loader, TakesAnEmptyFileAsNone) {
   }
 }
 
+TEST(AdminOfAFile, IsReadWhateverIsWrongElsewhere) {
+  for (const std::string_view text :
+       {"admin: {address: 127.0.0.1:9200}\n",
+        "\xEF\xBB\xBF"
+        "admin:\n  address: 127.0.0.1:9200\n",
+        "no_such_key: 1\nadmin: {address: 127.0.0.1:9200, no_such_key: 1}\nupstreams: 5\n",
+        "admin:\n  address: 127.0.0.1:9200\nadmin:\n  address: 127.0.0.1:9300\n",
+        "upstreams: [{name: a, hosts: [a.test], tls: {ca_file: /no/such/file}}]\n"
+        "admin: {address: 127.0.0.1:9200}\n",
+        // Not YAML before it, behind it, and in it.
+        "upstreams: [{name: a\nadmin:\n  address: 127.0.0.1:9200\n",
+        "admin:\n# why\n\n  address: 127.0.0.1:9200\nupstreams:\n- name: \"a\n",
+        "admin:\r\n  address: 127.0.0.1:9200\r\nupstreams: [\r\n",
+        "admin:\n  address: 127.0.0.1:9200\n  public_address: \"0.0.0.0\n",
+        "a: \xff\nadmin: {address: 127.0.0.1:9200}\n"}) {
+    EXPECT_EQ(read_admin(text).address, "127.0.0.1:9200") << text;
+  }
+}
+
+TEST(AdminOfAFile, MayBeOff) {
+  const AdminSettings admin =
+      read_admin("no_such_key: 1\nadmin: {address: off, public_address: '127.0.0.1:9129'}\n");
+  EXPECT_EQ(admin.address, "");
+  EXPECT_EQ(admin.public_address, "127.0.0.1:9129");
+}
+
+TEST(AdminOfAFile, IsTheDefaultWhereItCannotBeHad) {
+  for (const std::string_view text :
+       {"", "admin:", "admin", "- admin\n", "a: [", "admin: {address: [", "admin: {address:",
+        "admin: {address: nonsense}\n", "admin: 5\n", "admins: {address: 127.0.0.1:9200}\n", "\n",
+        "listeners:\n  admin: {address: 127.0.0.1:9200}\n", "? [admin, ", "{? {a: {b, "}) {
+    EXPECT_EQ(read_admin(text).address, "127.0.0.1:9128") << text;
+  }
+}
+
 TEST(Loader, GivesTheCatchAllTheDefaultsOfTheFile) {
   const Config config = load("defaults: {scheme: same, pool: {max_connections: 7}}\n");
   ASSERT_EQ(config.upstreams.size(), 1U);
@@ -89,6 +124,42 @@ TEST(Loader, OverridesDefaultsKeyByKeyWhereverTheyStand) {
   EXPECT_EQ(a.connect, 5s);
   EXPECT_EQ(b.total, 9s);
   EXPECT_FALSE(config.upstreams[0].policy.via);
+}
+
+TEST(Loader, SaysWhichFilesItReadAndWhatWasInThem) {
+  const TemporaryFolder folder;
+  folder.write("ca.pem", kCertificate);
+  const std::string file = folder.write("p.yaml",
+                                        "reload: {watch: 5s}\n"
+                                        "defaults: {tls: {ca_file: ca.pem}}\n"
+                                        "upstreams:\n"
+                                        "  - {name: a, hosts: [a.example]}\n"
+                                        "  - {name: b, hosts: [b.example]}\n");
+  const LoadResult first = load_file(file);
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(first.config->reload.watch, 5s);
+  ASSERT_EQ(first.files.size(), 2U) << "each once";
+  EXPECT_EQ(first.files[0].path, folder.path("ca.pem"));
+  EXPECT_EQ(first.files[1].path, file);
+  EXPECT_EQ(load_file(file).files, first.files);
+  folder.write("ca.pem", std::string(kCertificate) + "\n");
+  const LoadResult second = load_file(file);
+  EXPECT_NE(second.files[0], first.files[0]);
+  EXPECT_EQ(second.files[1], first.files[1]);
+}
+
+TEST(Loader, SaysWhichFilesItReadOfWhatItRefuses) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("p.yaml",
+                                        "no_such_key: 1\n"
+                                        "defaults: {tls: {ca_file: later.pem}}\n");
+  const LoadResult without = load_file(file);
+  EXPECT_FALSE(without.ok());
+  ASSERT_EQ(without.files.size(), 2U);
+  EXPECT_EQ(without.files[0].path, folder.path("later.pem"));
+  folder.write("later.pem", kCertificate);
+  EXPECT_NE(load_file(file).files[0], without.files[0]);
+  EXPECT_EQ(load_file(folder.path("nowhere.yaml")).files.size(), 1U);
 }
 
 TEST(Loader, NotesWhichTimeoutsTheFileSets) {
@@ -204,6 +275,12 @@ TEST(Loader, TakesAnyAddressAsThePublicAdminAddress) {
   EXPECT_EQ(taken("0.0.0.0:0"), "0.0.0.0:0");
   EXPECT_EQ(taken("[0::]:9129"), "[::]:9129");
   EXPECT_EQ(taken("10.1.2.3:80"), "10.1.2.3:80");
+}
+
+TEST(Loader, TakesAWaitForClientsUpToTheGrace) {
+  EXPECT_EQ(load("").shutdown.wait_for_clients, std::nullopt);
+  EXPECT_EQ(load("shutdown: {wait_for_clients: off}\n").shutdown.wait_for_clients, std::nullopt);
+  EXPECT_EQ(load("shutdown: {grace: 10s, wait_for_clients: 10s}\n").shutdown.wait_for_clients, 10s);
 }
 
 TEST(Loader, TakesSeveralListenersOnPortsTheSystemChooses) {
@@ -389,14 +466,22 @@ TEST(Loader, RefusesBytesThatAreNoUtf8) {
   }
 }
 
+TEST(Faults, AreOneLineEachWhateverTheKeysHold) {
+  const LoadResult result = load_text("p.yaml", "\"a\\r\\n\\0b\": 1\n");
+  ASSERT_EQ(result.faults.size(), 1U);
+  EXPECT_TRUE(result.fault_lines()[0].starts_with("p.yaml:1:1: a\\x0d\\x0a\\x00b: "))
+      << result.fault_lines()[0];
+}
+
 // A small file, broken in many ways from a fixed seed: a result comes back whatever the bytes are.
 TEST(Loader, SurvivesEveryMutation) {
   std::mt19937 random(20240607);
   const std::string bytes =
       "{}[],:&*#?|-<>=!%@\\\"'\n\t \x01\xff"
       "09az~.";
-  const std::string base =
-      minimal_yaml() + "defaults: &d {tls: {verify: true}, pool: {max_idle: 5}}\n";
+  const std::string base = minimal_yaml() +
+                           "defaults: &d {tls: {verify: true}, pool: {max_idle: 5}}\n"
+                           "admin:\n  address: 127.0.0.1:9200\n";
   int accepted = 0;
   for (int round = 0; round < 1500; ++round) {
     std::string text = base;
@@ -417,6 +502,10 @@ TEST(Loader, SurvivesEveryMutation) {
     const LoadResult result = load_text("p.yaml", text);
     EXPECT_EQ(result.ok(), result.faults.empty());
     for (const std::string& line : result.fault_lines()) EXPECT_FALSE(line.empty());
+    const AdminSettings admin = read_admin(text);
+    if (result.ok()) {
+      EXPECT_EQ(admin.address, result.config->admin.address) << text;
+    }
     accepted += result.ok() ? 1 : 0;
   }
   EXPECT_GT(accepted, 100);

@@ -1,7 +1,10 @@
-// The files in config/ are what the code makes, load, and say what the daemon does.
+// The files in config/ are what the code makes, load, and say what the daemon does; the manual page
+// of the configuration is what the code makes.
 // With PENSTOCK_UPDATE_CONFIG set in the environment they are written anew first.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +13,7 @@
 #include <sstream>
 
 #include "config/loader.h"
+#include "config/manual.h"
 #include "config/sample.h"
 #include "config/schema.h"
 #include "unit/config/settings_text.h"
@@ -18,6 +22,7 @@ namespace penstock {
 namespace {
 
 const std::filesystem::path kFolder = PENSTOCK_CONFIG_DIR;
+const std::filesystem::path kManual = kFolder.parent_path() / "deploy/man/penstock.yaml.5";
 
 std::string content(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -26,11 +31,11 @@ std::string content(const std::filesystem::path& path) {
   return text.str();
 }
 
-void expect_content(const char* name, const std::string& made) {
+void expect_content(const std::filesystem::path& path, const std::string& made) {
   if (std::getenv("PENSTOCK_UPDATE_CONFIG") != nullptr) {
-    std::ofstream(kFolder / name, std::ios::binary) << made;
+    std::ofstream(path, std::ios::binary) << made;
   }
-  EXPECT_EQ(content(kFolder / name), made) << name;
+  EXPECT_EQ(content(path), made) << path << " (PENSTOCK_UPDATE_CONFIG=1 writes it anew)";
 }
 
 // What an operator does who sets every key: the "# " at the start of each line goes.
@@ -44,9 +49,33 @@ std::string uncommented(const std::string& text) {
 }
 
 TEST(OperatorsFiles, AreWhatTheTableOfKeysMakes) {
-  expect_content("penstock.yaml", sample_yaml());
-  expect_content("minimal.yaml", minimal_yaml());
-  expect_content("penstock.schema.json", json_schema());
+  expect_content(kFolder / "penstock.yaml", sample_yaml());
+  expect_content(kFolder / "minimal.yaml", minimal_yaml());
+  expect_content(kFolder / "penstock.schema.json", json_schema());
+  expect_content(kManual, manual_page());
+}
+
+TEST(Manual, SaysOfEachKeyWhatItDoesAndItsDefault) {
+  const std::string page = manual_page();
+  for (const KeyRow& row : key_rows()) {
+    const std::size_t at = page.find(".It Ic " + std::string(row.path) + '\n');
+    ASSERT_NE(at, std::string::npos) << row.path;
+    std::string entry = page.substr(at, page.find("\n.It", at) - at);
+    std::ranges::replace(entry, '\n', ' ');
+    EXPECT_NE(entry.find("After a reload: " + std::string(to_string(row.reload))),
+              std::string::npos);
+    EXPECT_EQ(entry.find("Default:") == std::string::npos, row.required) << row.path;
+  }
+}
+
+TEST(Manual, HasNoLineThatRoffWouldTakeForARequestOfItsOwn) {
+  std::istringstream lines(manual_page());
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_FALSE(line.starts_with('\'')) << line;
+    EXPECT_LE(line.size(), 100U) << line;
+    const bool is_comment = line.starts_with(".\\\"");
+    EXPECT_TRUE(!line.starts_with('.') || is_comment || std::isupper(line[1])) << line;
+  }
 }
 
 TEST(OperatorsFiles, AllLoad) {

@@ -38,6 +38,15 @@ TEST(Durations, AreWrittenShortestAndReadBackAlike) {
   }
 }
 
+TEST(Durations, HaveNoPartOfAMicrosecond) {
+  for (const std::string_view text : {"1130m9199.264467ms", "9.1992649s", "1.0009ms"}) {
+    const auto parsed = parse_duration(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(*parsed % 1us, 0us) << text;
+    EXPECT_EQ(parse_duration(format_duration(*parsed)).value(), *parsed) << text;
+  }
+}
+
 TEST(Limits, TakeEverySpellingOfOffThatYamlToolsMake) {
   for (const std::string_view text : {"off", "Off", "OFF", "false", "False", "no", "NO"}) {
     const auto parsed = parse_limit(text);
@@ -88,6 +97,16 @@ TEST(Shares, RunFromNoneToAll) {
   EXPECT_EQ(format_share(0.25), "0.25");
   EXPECT_EQ(format_share(1), "1.0");
   EXPECT_FALSE(parse_share("1.000001").has_value());
+}
+
+TEST(Quoting, ShowsNoSecrets) {
+  EXPECT_EQ(in_quotes("http://me:secret@proxy:80/x"), "\"http://***@proxy:80/x\"");
+  EXPECT_EQ(in_quotes("http://me:sec/r@t@proxy"), "\"http://***@proxy\"");
+  EXPECT_EQ(in_quotes("-----BEGIN PRIVATE KEY-----\nMIIB"), "\"-----BEGIN ***\"");
+  EXPECT_EQ(in_quotes("http://proxy:80/x"), "\"http://proxy:80/x\"");
+  EXPECT_EQ(in_quotes("me@host"), "\"me@host\"");
+  EXPECT_EQ(in_quotes("me:secret@proxy:80"), "\"***@proxy:80\"");
+  EXPECT_EQ(in_quotes("unix:@name"), "\"unix:@name\"");
 }
 
 TEST(Quoting, ShowsControlsAndCutsBetweenCharacters) {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "event/loop.h"
 #include "support/loop_runner.h"
@@ -90,6 +91,27 @@ TEST_F(WatcherTest, ReportsRoomOnlyToThoseWhoAsk) {
   const int calls = observer_.calls;
   runner_.turn(3);
   EXPECT_EQ(observer_.calls, calls);
+}
+
+// A process that stood still finds both, and what was waited for has come.
+TEST_F(WatcherTest, ReportsWhatCameBeforeADeadlineThatIsLate) {
+  struct Late {
+    void on_expired() { calls_before = observer.calls; }
+    Observer& observer;
+    int calls_before = -1;
+  };
+  Late late{observer_};
+  Watcher watcher(loop_, pair_[0], observer_.callback());
+  watcher.set_interest(true, false);
+  Deadline deadline(loop_.timers(), Delegate<void()>::to<&Late::on_expired>(late));
+  deadline.arm(loop_.now() + std::chrono::milliseconds(50));
+  runner_.turn();
+  post(loop_, [&] {
+    pair_.put(1, "x");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  });
+  EXPECT_TRUE(runner_.until([&] { return late.calls_before >= 0; }));
+  EXPECT_GE(late.calls_before, 1);
 }
 
 TEST_F(WatcherTest, ReportsTheEndAsReadable) {

@@ -270,8 +270,37 @@ TEST(ResponseParser, BoundsInterimHeadsAndTheFinalOneTogether) {
   limits.max_head_bytes = 2 * interim.size() + kOk.size();
   EXPECT_EQ(run_response(interim + interim + kOk + "ab", Method::kGet, limits).ends, 3u);
   const Outcome run = run_response(interim + interim + interim + kOk + "ab", Method::kGet, limits);
-  EXPECT_EQ(run.fault.code, ErrorCode::kHttpResponseHeaderSectionSize);
+  EXPECT_EQ(run.fault.code, ErrorCode::kHttpProtocolError) << "it is the 1xx that have no end";
+  EXPECT_EQ(run.fault.kind, FaultKind::kHeadTooLarge);
   EXPECT_EQ(run.fault.status, 502);
+  const std::string large = "HTTP/1.1 200 OK\r\nX: " + std::string(200, 'x') + "\r\n\r\n";
+  EXPECT_EQ(run_response(interim + large, Method::kGet, limits).fault.code,
+            ErrorCode::kHttpResponseHeaderSize);
+}
+
+TEST(ResponseParser, TellsAFieldThatIsTooLargeFromAHeadThatIs) {
+  ParseLimits limits;
+  limits.max_head_bytes = 100;
+  const std::string begun = "HTTP/1.1 200 OK\r\nX: ";
+  const auto code = [&](std::size_t before) {
+    const std::string bytes = begun + std::string(before, 'x') + "\r\nY: " + std::string(99, 'y');
+    const Outcome whole = run_response(bytes, Method::kGet, limits);
+    EXPECT_EQ(run_response(bytes, Method::kGet, limits, every_byte(bytes.size())).log, whole.log);
+    return whole.fault.code;
+  };
+  EXPECT_EQ(code(27), ErrorCode::kHttpResponseHeaderSize) << "51 bytes of 100";
+  EXPECT_EQ(code(28), ErrorCode::kHttpResponseHeaderSectionSize);
+}
+
+TEST(ResponseParser, NamesTheBoundWhereItComesBeforeTheFirstWrongByte) {
+  const std::string bytes = "HTTP/1.1 100 C\r\n\r\nHTTX";
+  for (const std::size_t left : {3, 4}) {
+    ParseLimits limits;
+    limits.max_head_bytes = bytes.size() - 4 + left;
+    const Outcome whole = run_response(bytes, Method::kGet, limits);
+    EXPECT_EQ(whole.fault.kind == FaultKind::kHeadTooLarge, left == 3);
+    EXPECT_EQ(run_response(bytes, Method::kGet, limits, every_byte(bytes.size())).log, whole.log);
+  }
 }
 
 TEST(ResponseParser, HasItsBoundsAnewForTheNextRequest) {
@@ -295,7 +324,7 @@ TEST(ResponseParser, NamesTheBoundThatWasPassed) {
   limits.max_chunk_extension_bytes = 2;
   const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::pair<std::string, ErrorCode> table[] = {
-      {"HTTP/1.1 200 OK\r\nA: " + std::string(60, 'b'), ErrorCode::kHttpResponseHeaderSectionSize},
+      {"HTTP/1.1 200 OK\r\nA: " + std::string(60, 'b'), ErrorCode::kHttpResponseHeaderSize},
       {"HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n", ErrorCode::kHttpResponseHeaderSectionSize},
       {chunked + "0\r\nA: 123456789\r\n\r\n", ErrorCode::kHttpResponseTrailerSectionSize},
       {chunked + "0\r\nA:\r\nB:\r\n\r\n", ErrorCode::kHttpResponseTrailerSectionSize},

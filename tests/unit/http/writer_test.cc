@@ -219,6 +219,14 @@ TEST_F(WriteResponse, KeepsEveryCookieAndAForeignProxyStatus) {
   EXPECT_EQ(relayed(fields), std::string(kResponseStart) + fields + "Content-Length: 0\r\n\r\n");
 }
 
+TEST_F(WriteResponse, LeavesNoWhiteSpaceWhereSecureStoodLast) {
+  const ResponseRewrite rewrite{.strip_secure = true};
+  EXPECT_EQ(response("HTTP/1.1 204 x\r\nSet-Cookie: a=b ; Path=/ ;Secure\r\n\r\n", rewrite),
+            "HTTP/1.1 204 x\r\nSet-Cookie: a=b; Path=/\r\n\r\n");
+  EXPECT_EQ(response("HTTP/1.1 204 x\r\nSet-Cookie: secure ; secure\r\n\r\n", rewrite),
+            "HTTP/1.1 204 x\r\nSet-Cookie: secure\r\n\r\n");
+}
+
 TEST_F(WriteResponse, AddsADateOnlyWhereThereIsNone) {
   plain_response_.date = "Sun, 06 Nov 1994 08:49:37 GMT";
   EXPECT_EQ(relayed(""),

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -130,23 +129,6 @@ TEST_F(NetDialerFailureTest, SaysHowTheAllowedAddressFailedRatherThanWhichWasFor
   forbid({"127.0.0.2/32"});
   resolver_.addresses = addresses({"127.0.0.1", "127.0.0.2"});
   EXPECT_EQ(dial(target("origin.test", closed.port())).code(), "connection_refused");
-}
-
-TEST_F(NetDialerFailureTest, SaysThatThisProcessHasNoDescriptorsLeft) {
-  std::uint16_t port = 0;
-  const UniqueFd listener = listen_on_loopback(&port);
-  dial(target("127.0.0.1", port));
-  recorder_.ends = 0;
-  recorder_.dialed.reset();
-  rlimit before{};
-  ::getrlimit(RLIMIT_NOFILE, &before);
-  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
-  ::setrlimit(RLIMIT_NOFILE, &none);
-  dial(target("127.0.0.1", port));
-  ::setrlimit(RLIMIT_NOFILE, &before);
-  EXPECT_EQ(recorder_.code(), "proxy_internal_error");
-  EXPECT_EQ(recorder_.error->source, ErrorSource::kInternal);
-  EXPECT_EQ(recorder_.error->sys, EMFILE);
 }
 
 // Each limit alone ends the dial that stalls in its stage, and not before its time.

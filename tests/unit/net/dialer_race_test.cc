@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "net/connect_stage.h"
 #include "support/test_ca.h"
 #include "unit/net/dial_fixture.h"
 #include "unit/net/dial_sites.h"
@@ -147,6 +148,34 @@ TEST_F(DialerRaceTest, CountsTheLimitOverAllAddressesAndNamesThoseItTried) {
   EXPECT_THAT(recorder_.error->detail, HasSubstr("127.0.0.3:"));
   EXPECT_THAT(recorder_.error->detail, Not(HasSubstr("127.0.0.4"))) << "it was not its turn yet";
   EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+TEST_F(DialerRaceTest, LetsTheOldestOfManySilentAttemptsGiveWay) {
+  const DialSites sites({{"127.0.0.2", kSilent},
+                         {"127.0.0.3", kSilent},
+                         {"127.0.0.4", kSilent},
+                         {"127.0.0.5", kSilent},
+                         {"127.0.0.6", kSilent}});
+  resolver_.addresses =
+      tried_in_order({"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"});
+  resolver_.at_once = true;
+  const std::size_t before = open_descriptors();
+  std::size_t most = 0;
+  start(target(kName, sites.port()), {.connect = 4 * kDelay + kSlack});
+  ASSERT_TRUE(runner_.until([&] {
+    most = std::max(most, open_descriptors() - before);
+    return recorder_.over();
+  }));
+  EXPECT_EQ(most, ConnectStage::kMostAttempts);
+  EXPECT_EQ(recorder_.code(), "connection_timeout");
+  EXPECT_THAT(recorder_.error->detail, HasSubstr("127.0.0.2"));
+  EXPECT_EQ(recorder_.error->limit_key, "timeouts.connect");
+}
+
+TEST_F(DialerRaceTest, PassesOverWhatFailsAtOnce) {
+  const DialSites sites({{"127.0.0.2", kSilent}, {"127.0.0.3", kAnswers}});
+  resolver_.addresses = tried_in_order({"127.0.0.2", "224.0.0.1", "224.0.0.2", "127.0.0.3"});
+  EXPECT_TRUE(dial_name(sites).dialed) << "what fails at once takes nobody's place";
 }
 
 TEST_F(DialerRaceTest, TakesTheLateFamilyNextWhoseAddressesWaitTheirTurn) {

@@ -1,10 +1,13 @@
 // How DnsService asks: against a DNS server of our own, both families, refusals, silence, the
 // search list, and how answers that come one after the other are told.
+#include <cerrno>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "dns_fixture.h"
+#include "support/no_descriptors.h"
 
 namespace penstock {
 namespace {
@@ -52,7 +55,7 @@ TEST_F(DnsQueryTest, AsksByTcpWhenTheAnswerWasCut) {
   EXPECT_EQ(resolve("many.example.test").ips.size(), 100u);
 }
 
-TEST_F(DnsQueryTest, IgnoresAnswersToOtherQuestions) {
+TEST_F(DnsQueryTest, IgnoresAnswersToOtherQuestionsAndWhatIsNoResponse) {
   dns_["api.example.test"] = {.addresses = {"192.0.2.1"}, .garbage_first = true};
   EXPECT_EQ(resolve("api.example.test").ips, Ips{"192.0.2.1"});
 }
@@ -136,6 +139,25 @@ TEST_F(DnsAttemptsTest, AsksTheServersInTurnUntilOneAnswers) {
   service_.reset();
 }
 
+TEST_F(DnsAttemptsTest, AsksTheThirdServerWhenTwoAreDeadAndBeginsWithItFromThenOn) {
+  FakeDns dead(loop_), good(loop_);
+  for (const char* name : {"api.example.test", "next.example.test"}) {
+    dns_[name].ignored = dead[name].ignored = 100;
+    good[name].addresses = {"192.0.2.2"};
+  }
+  options_.servers.servers = {dns_.address(), dead.address(), good.address()};
+  ASSERT_EQ(options_.servers.attempts, 2u);
+  restart();
+  Asker asker;
+  asker.ask(*client_, "api.example.test");
+  ASSERT_TRUE(ends_in_real_time(asker));
+  EXPECT_EQ(asker.ips, Ips{"192.0.2.2"});
+  EXPECT_EQ(resolve("next.example.test").ips, Ips{"192.0.2.2"});
+  EXPECT_EQ(queries("next.example.test"), 0);
+  client_.reset();
+  service_.reset();
+}
+
 TEST_F(DnsAttemptsTest, TakesTheAnswerToASecondAttempt) {
   dns_["slow.example.test"] = {.addresses = {"192.0.2.1"}, .ignored = 2};
   EXPECT_EQ(resolve("slow.example.test").ips, Ips{"192.0.2.1"});
@@ -201,6 +223,21 @@ TEST_F(DnsAttemptsTest, FailsWhenNobodyListens) {
   const Asker asker = resolve("api.example.test");
   ASSERT_TRUE(asker.error);
   EXPECT_EQ(asker.error->phase, Phase::kResolve);
+}
+
+TEST_F(DnsQueryTest, SaysWhatPassesWhereNoDescriptorIsLeftAndDoesNotKeepIt) {
+  dns_["api.example.test"].addresses = {"192.0.2.1"};
+  dns_["first.example.test"].addresses = {"192.0.2.1"};
+  resolve("first.example.test");
+  std::optional<NoDescriptorsLeft> none;
+  none.emplace();
+  const Asker failed = resolve("api.example.test");
+  none.reset();
+  ASSERT_TRUE(failed.error);
+  EXPECT_EQ(failed.error->sys, EMFILE);
+  EXPECT_NE(failed.error->detail.find("Too many open files"), std::string::npos)
+      << failed.error->detail;
+  EXPECT_EQ(resolve("api.example.test").ips, Ips{"192.0.2.1"});
 }
 
 TEST_F(DnsQueryTest, RefusesServersThatMakeNoSense) {

@@ -43,6 +43,7 @@ TEST(HostsFile, SkipsLinesThatMakeNoSense) {
   EXPECT_EQ(find("db 192.0.2.1\n300.1.1.1 db\nfe80::1%eth0 db\n192.0.2.7\n192.0.2.8 db\n", "db"),
             Ips{"192.0.2.8"});
   EXPECT_EQ(find("", "db"), Ips{});
+  EXPECT_EQ(HostsFile::parse("192.0.2.1 . db.. .\n").names(), std::vector<std::string>{});
 }
 
 TEST(HostsFile, KnowsLocalhostUnlessItIsToldOtherwise) {

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "support/loop_runner.h"
+#include "support/no_descriptors.h"
 #include "support/tcp_pair.h"
 
 namespace penstock {
@@ -29,8 +29,8 @@ class ListenerTest : public testing::Test {
  protected:
   ListenerTest() { listener_ = make_listener(); }
 
-  std::unique_ptr<Listener> make_listener() {
-    return std::make_unique<Listener>(loop_, listening_socket().release(),
+  std::unique_ptr<Listener> make_listener(UniqueFd fd = listening_socket()) {
+    return std::make_unique<Listener>(loop_, fd.release(),
                                       Listener::OnAccepted::to<&ListenerTest::on_accepted>(*this),
                                       Listener::OnError::to<&ListenerTest::on_error>(*this));
   }
@@ -73,6 +73,34 @@ TEST_F(ListenerTest, HandsOverReadySocketsAndTheirPeers) {
   EXPECT_NE(no_delay, 0);
 }
 
+// Whether somebody who connects now has got through.
+bool connects(const SocketAddress& address) {
+  const UniqueFd client(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  EXPECT_TRUE(::connect(client.get(), address.data(), address.length()) == 0 ||
+              errno == EINPROGRESS);
+  pollfd ready{.fd = client.get(), .events = POLLOUT, .revents = 0};
+  return ::poll(&ready, 1, 100) == 1;
+}
+
+TEST_F(ListenerTest, WhoComesToOneThatRefusesWaitsAndWhoHasComeIsAccepted) {
+  for (const char* ip : {"127.0.0.1", "::1"}) {
+    auto fd = listen_tcp(*SocketAddress::from_ip(ip, 0));
+    ASSERT_TRUE(fd.has_value());
+    listener_ = make_listener(UniqueFd(*fd));
+    const SocketAddress local = listener_->local_address();
+    const std::size_t before = accepted_.size();
+    EXPECT_TRUE(connects(local)) << ip;
+    clients_.push_back(connect_to(local));
+    listener_->refuse_new();
+    EXPECT_FALSE(connects(local)) << ip;
+    listener_->drain_and_close();
+    ASSERT_EQ(accepted_.size(), before + 2);
+    ASSERT_EQ(::send(clients_.back().get(), "x", 1, MSG_NOSIGNAL), 1);
+    char byte = 0;
+    EXPECT_EQ(::recv(accepted_.back().get(), &byte, 1, 0), 1);
+  }
+}
+
 TEST_F(ListenerTest, KnowsThePortTheKernelChose) {
   EXPECT_EQ(listener_->local_address().ip(), "127.0.0.1");
   EXPECT_NE(listener_->local_address().port(), 0);
@@ -108,6 +136,21 @@ TEST_F(ListenerTest, MayEndInsideItsCallback) {
   ASSERT_TRUE(accepts(1));
   runner_.turn(3);
   EXPECT_EQ(accepted_.size(), 1u);
+}
+
+TEST_F(ListenerTest, LeavesItsQueueToWhoeverElseHasTheSocket) {
+  listener_->pause();
+  connect_clients(3);
+  auto successor = make_listener(listener_->duplicate());
+  successor->pause();
+  listener_->release();
+  listener_->resume();
+  runner_.turn(3);
+  EXPECT_EQ(accepted_.size(), 0U);
+  EXPECT_FALSE(listener_->duplicate()) << "it has none any more";
+  clients_.push_back(connect_to(successor->local_address()));
+  successor->resume();
+  EXPECT_TRUE(accepts(4));
 }
 
 TEST_F(ListenerTest, DrainsItsQueueAndCloses) {
@@ -147,21 +190,6 @@ TEST_F(ListenerTest, MayEndWhileItDrains) {
   listener_->drain_and_close();
   EXPECT_EQ(accepted_.size(), 1u);
 }
-
-// Lowers the limit to what is open already, so that accept() finds no descriptor.
-class NoDescriptorsLeft {
- public:
-  NoDescriptorsLeft() {
-    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
-    const UniqueFd lowest(::dup(0));
-    const rlimit none{.rlim_cur = static_cast<rlim_t>(lowest.get()), .rlim_max = before_.rlim_max};
-    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  }
-  ~NoDescriptorsLeft() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 TEST_F(ListenerTest, LooksAwayForAWhileWhenDescriptorsRunOut) {
   connect_clients(1);

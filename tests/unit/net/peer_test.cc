@@ -26,14 +26,24 @@ TEST(PeerTest, OfAUnixSocketIsAUser) {
   const sockaddr unnamed{.sa_family = AF_UNIX, .sa_data = {}};
   const Peer peer =
       identify_peer(ours.get(), SocketAddress::from_sockaddr(&unnamed, sizeof unnamed.sa_family));
-  EXPECT_EQ(peer.uid, ::geteuid());
+  EXPECT_EQ(peer.uid(), ::geteuid());
   EXPECT_EQ(peer.to_string(), "unix");
 }
 
 TEST(PeerTest, OfTcpIsAnAddress) {
   const Peer peer = identify_peer(-1, *SocketAddress::from_ip("192.0.2.7", 50000));
-  EXPECT_EQ(peer.uid, std::nullopt);
+  EXPECT_EQ(peer.uid(), std::nullopt);
   EXPECT_EQ(peer.to_string(), "192.0.2.7:50000");
+}
+
+TEST(PeerTest, KeepsAddressesWholeButForPaths) {
+  for (const char* ip : {"192.0.2.7", "2001:db8::7"}) {
+    const SocketAddress address = *SocketAddress::from_ip(ip, 50000);
+    EXPECT_TRUE(Peer(address).address() == address) << ip;
+  }
+  EXPECT_EQ(user(33).address().family(), AF_UNIX);
+  EXPECT_EQ(user(33).address().unix_path(), "");
+  EXPECT_EQ(Peer().address().family(), AF_UNSPEC);
 }
 
 TEST(ClientFilterTest, AdmitsAllWhereNothingIsSaid) {

@@ -53,7 +53,7 @@ class RandomTraffic final : public StreamHandler {
       failed_ |= result.status == IoStatus::kError || result.status == IoStatus::kEof;
       if (result.status != IoStatus::kOk) return;
       received_.append(buffer.data(), result.bytes);
-      if (result.bytes < size && !stream_.has_pending()) return;
+      if (!result.more) return;
     }
   }
 

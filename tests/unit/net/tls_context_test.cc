@@ -5,7 +5,12 @@
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <utility>
 
 #include "support/test_ca.h"
 #include "unit/net/tls_test_client.h"
@@ -77,15 +82,37 @@ TEST(TlsClientContext, NamesTheKeyOfEachFaultInItsSettings) {
   EXPECT_EQ(fault_of({.ca = ca.pem(), .cert = client.cert_pem, .key = client.key_pem}), "");
 }
 
+// Hours from now until the identity's certificates end; -1 without any.
+double hours_left(const TestIdentity& identity) {
+  TrustStores stores;
+  const auto made =
+      TlsClientContext::create({}, "", "", identity.cert_pem, identity.key_pem, stores);
+  if (!made || !(*made)->certificate_not_after()) return -1;
+  return std::chrono::duration<double, std::ratio<3600>>(*(*made)->certificate_not_after() -
+                                                         std::chrono::system_clock::now())
+      .count();
+}
+
+TEST(TlsClientContext, KnowsWhenTheFirstOfItsCertificatesEnds) {
+  const TestCa ca;
+  EXPECT_NEAR(hours_left(ca.issue({.valid_until = std::chrono::hours(5)})), 5, 0.1);
+  EXPECT_NEAR(hours_left(ca.issue_by_intermediate({.valid_until = std::chrono::hours(5)})), 5, 0.1);
+  const TestIdentity late = ca.issue({.valid_until = std::chrono::hours(50)});
+  const TestIdentity soon = ca.issue({.valid_until = std::chrono::hours(2)});
+  EXPECT_NEAR(hours_left({late.cert_pem + soon.cert_pem, late.key_pem}), 2, 0.1);
+  EXPECT_EQ(hours_left({}), -1);
+}
+
 TEST(TlsClientContext, NeedsANameToVerify) {
   TrustStores stores;
   TlsPeer nameless{};
+  BioSocket socket{.fd = 0};
   const auto strict = TlsClientContext::create({}, TestCa().pem(), "", "", "", stores);
   ASSERT_TRUE(strict);
-  EXPECT_EQ((*strict)->open(0, nameless, WallTime{}), nullptr);
+  EXPECT_EQ((*strict)->open(socket, nameless, WallTime{}), nullptr);
   const auto lax = TlsClientContext::create(unverified(), "", "", "", "", stores);
   ASSERT_TRUE(lax);
-  EXPECT_NE((*lax)->open(0, nameless, WallTime{}), nullptr);
+  EXPECT_NE((*lax)->open(socket, nameless, WallTime{}), nullptr);
 }
 
 TEST(TrustStores, ShareOneStorePerContent) {
@@ -97,6 +124,61 @@ TEST(TrustStores, ShareOneStorePerContent) {
   EXPECT_NE(*stores.get(b.pem(), ""), *first);
   EXPECT_NE(*stores.get("", a.pem()), *first) << "extra is not the same as instead";
   EXPECT_NE(*stores.get(a.pem(), b.pem()), *stores.get(a.pem() + b.pem(), ""));
+}
+
+// What OpenSSL trusts by default, as long as it lives.
+class SystemCas {
+ public:
+  SystemCas() : folder_(testing::TempDir() + "cas-XXXXXX") {
+    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
+    std::filesystem::create_directory(directory());
+    ::setenv("SSL_CERT_FILE", file().c_str(), 1);
+    ::setenv("SSL_CERT_DIR", ("/nowhere:" + directory()).c_str(), 1);
+  }
+  SystemCas(const SystemCas&) = delete;
+  SystemCas& operator=(const SystemCas&) = delete;
+  ~SystemCas() {
+    ::unsetenv("SSL_CERT_FILE");
+    ::unsetenv("SSL_CERT_DIR");
+    std::filesystem::remove_all(folder_);
+  }
+  std::string file() const { return folder_ + "/bundle.pem"; }
+  std::string directory() const { return folder_ + "/certs"; }
+  static void write(const std::string& path, const std::string& text) {
+    std::ofstream(path) << text;
+  }
+
+ private:
+  std::string folder_;
+};
+
+TEST(TrustStores, LookAtTheSystemsCertificatesAnewWhenTheyHaveChanged) {
+  const TestCa a, b;
+  const SystemCas system;
+  TrustStores stores;
+  std::string before = stores.look_at_system();
+  auto store = *stores.get("", "");
+  const auto has_changed = [&] {
+    const std::string stamp = std::exchange(before, stores.look_at_system());
+    const auto last = std::exchange(store, *stores.get("", ""));
+    EXPECT_EQ(stamp != before, last != store);
+    return last != store;
+  };
+  EXPECT_FALSE(has_changed());
+  SystemCas::write(system.file(), a.pem() + b.pem());
+  EXPECT_TRUE(has_changed());
+  EXPECT_FALSE(has_changed());
+  SystemCas::write(system.file(), a.pem());
+  EXPECT_TRUE(has_changed());
+  SystemCas::write(system.directory() + "/12345678.0", b.pem());
+  EXPECT_TRUE(has_changed());
+  EXPECT_FALSE(has_changed());
+  std::filesystem::remove(system.directory() + "/12345678.0");
+  EXPECT_TRUE(has_changed());
+  const auto own = *stores.get(a.pem(), "");
+  SystemCas::write(system.file(), b.pem());
+  stores.look_at_system();
+  EXPECT_EQ(*stores.get(a.pem(), ""), own) << "that trusts nobody else";
 }
 
 TEST(TrustStores, LetAStoreGoWithItsLastUser) {

@@ -52,6 +52,17 @@ TEST_F(TlsHandshake, SpeaksTls12And13AndSendsTheName) {
   }
 }
 
+TEST_F(TlsHandshake, AsksForAes128First) {
+  TlsTestServer server(
+      {.identity = good(ca_), .min_version = TLS1_3_VERSION, .serve = [](TlsTestConnection& c) {
+         c.write_all(SSL_get_cipher_name(c.ssl()));
+       }});
+  TlsTestClient client(loop_, make_context(ca_.pem()), server.port());
+  ASSERT_TRUE(client.handshake());
+  ASSERT_TRUE(client.receive(22));
+  EXPECT_EQ(client.received, "TLS_AES_128_GCM_SHA256");
+}
+
 TEST_F(TlsHandshake, OffersHttp11ByAlpn) {
   TlsTestServer server({.identity = good(ca_),
                         .serve = [](TlsTestConnection& c) { c.write_all("<" + c.alpn() + ">"); }});
@@ -80,6 +91,27 @@ TEST_F(TlsHandshake, ResumesWithTheSameNameOnly) {
     EXPECT_TRUE(resumed(context, "good.test"));
     EXPECT_TRUE(resumed(context, "other.test"));
     EXPECT_FALSE(resumed(make_context(ca_.pem()), "good.test")) << "or another identity";
+  }
+}
+
+// Nobody looks at a certificate again when its session is resumed.
+TEST_F(TlsHandshake, ResumesNothingOnceTheCertificateHasEnded) {
+  using std::chrono::minutes;
+  for (const bool verify : {true, false}) {
+    TlsTestServer server(
+        {.identity = ca_.issue({.dns_names = {"good.test"}, .valid_until = minutes(60)})});
+    const ClientContext context = verify ? make_context(ca_.pem()) : make_context("", unverified());
+    TlsTestClient client(loop_, context, server.port());
+    ASSERT_TRUE(client.handshake());
+    ASSERT_TRUE(client.send("x") && client.receive(1));  // both tickets have come by then
+    const auto resumes_after = [&](minutes passed) {
+      BioSocket none{.fd = -1};
+      TlsPeer peer{.key = {"good.test", 443}, .certificate_fault = {}};
+      const SslPtr ssl = context->open(none, peer, loop_.wall_now() + passed);
+      return SSL_get0_session(ssl.get()) != nullptr;
+    };
+    EXPECT_TRUE(resumes_after(minutes(50)));
+    EXPECT_EQ(resumes_after(minutes(70)), !verify);
   }
 }
 

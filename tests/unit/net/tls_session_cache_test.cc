@@ -38,7 +38,7 @@ void put(TlsSessionCache& cache, const TlsSessionKey& key, unsigned char id,
 const TlsSessionKey kHost{"a.test", 443};
 
 TEST(TlsSessionCache, HandsATls13TicketOutOnce) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   put(cache, kHost, 1);
   EXPECT_EQ(id_of(cache.take(kHost, at(1))), 1);
   EXPECT_EQ(cache.take(kHost, at(1)), nullptr);
@@ -46,7 +46,7 @@ TEST(TlsSessionCache, HandsATls13TicketOutOnce) {
 }
 
 TEST(TlsSessionCache, HandsATls12SessionOutAgain) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   put(cache, kHost, 1, TLS1_2_VERSION);
   const SslSessionPtr first = cache.take(kHost, at(1));
   const SslSessionPtr second = cache.take(kHost, at(1));
@@ -56,14 +56,14 @@ TEST(TlsSessionCache, HandsATls12SessionOutAgain) {
 }
 
 TEST(TlsSessionCache, KeepsACopyAndNotTheConnectionsSession) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   const SslSessionPtr session = make_session(1);
   cache.put(kHost, session.get());
   EXPECT_NE(cache.take(kHost, at(1)), session);
 }
 
 TEST(TlsSessionCache, KeepsTheFourNewestTicketsAndGivesTheNewestFirst) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   for (unsigned char id = 1; id <= 6; ++id) put(cache, kHost, id);
   std::vector<int> taken;
   while (const SslSessionPtr session = cache.take(kHost, at(1))) taken.push_back(id_of(session));
@@ -71,7 +71,7 @@ TEST(TlsSessionCache, KeepsTheFourNewestTicketsAndGivesTheNewestFirst) {
 }
 
 TEST(TlsSessionCache, NeverServesAnotherNameOrPort) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   put(cache, kHost, 1);
   EXPECT_EQ(cache.take({"b.test", 443}, at(1)), nullptr);
   EXPECT_EQ(cache.take({"a.test", 8443}, at(1)), nullptr);
@@ -79,7 +79,7 @@ TEST(TlsSessionCache, NeverServesAnotherNameOrPort) {
 }
 
 TEST(TlsSessionCache, DropsWhatHasExpired) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   put(cache, kHost, 1);
   cache.put(kHost, make_session(2, TLS1_3_VERSION, 50).get());
   EXPECT_EQ(id_of(cache.take(kHost, at(50))), 1);
@@ -89,7 +89,7 @@ TEST(TlsSessionCache, DropsWhatHasExpired) {
 }
 
 TEST(TlsSessionCache, ForgetsTheHostUsedLeastRecently) {
-  TlsSessionCache cache(2);
+  TlsSessionCache cache(2, true);
   const TlsSessionKey other{"b.test", 443};
   put(cache, kHost, 1, TLS1_2_VERSION);
   put(cache, other, 2, TLS1_2_VERSION);
@@ -101,20 +101,20 @@ TEST(TlsSessionCache, ForgetsTheHostUsedLeastRecently) {
 }
 
 TEST(TlsSessionCache, KeepsNothingWithoutCapacity) {
-  TlsSessionCache cache(0);
+  TlsSessionCache cache(0, true);
   put(cache, kHost, 1);
   EXPECT_EQ(cache.take(kHost, at(1)), nullptr);
 }
 
 TEST(TlsSessionCache, KeepsNoSessionThatCannotBeResumed) {
-  TlsSessionCache cache(10);
+  TlsSessionCache cache(10, true);
   const SslSessionPtr nameless(SSL_SESSION_new());
   cache.put(kHost, nameless.get());
   EXPECT_EQ(cache.hosts(), 0u);
 }
 
 TEST(TlsSessionCache, GivesEveryTicketToOneOfManyThreads) {
-  TlsSessionCache cache(1000);
+  TlsSessionCache cache(1000, true);
   constexpr int kThreads = 4, kPerThread = 200;
   std::atomic<int> taken = 0;
   std::vector<std::thread> threads;

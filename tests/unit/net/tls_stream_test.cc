@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -15,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "support/segments_sent.h"
 #include "support/test_ca.h"
 #include "support/tls_test_server.h"
 #include "unit/net/random_traffic.h"
@@ -23,8 +26,10 @@
 namespace penstock {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using Serve = std::function<void(TlsTestConnection&)>;
 
 // A door that one thread opens and another waits at.
@@ -39,6 +44,12 @@ class Gate {
  private:
   std::atomic<bool> open_ = false;
 };
+
+int bytes_in_kernel(int fd) {
+  int bytes = 0;
+  ::ioctl(fd, FIONREAD, &bytes);
+  return bytes;
+}
 
 class TlsStreamTest : public testing::TestWithParam<int> {
  protected:
@@ -71,6 +82,23 @@ class TlsStreamTest : public testing::TestWithParam<int> {
     server_->adopt(UniqueFd(ends[0]));
     ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
     return UniqueFd(ends[1]);
+  }
+
+  // The client is paused, and all of these records are in its kernel.
+  void start_with_waiting(const std::vector<std::string>& records) {
+    start(
+        [this, records](TlsTestConnection& c) {
+          c.read_some();  // the client has ended its handshake, and reads nothing ahead any more
+          const std::size_t before = c.wire_bytes();
+          for (const std::string& record : records) c.write_all(record);
+          told_.set_value({static_cast<long>(c.wire_bytes() - before)});
+          c.read_some();
+        },
+        {.tickets = 0});
+    client_->stream().pause_read(PauseReason::kNotNow);
+    ASSERT_TRUE(client_->send("go"));
+    const long expected = told_.get_future().get().front();
+    ASSERT_TRUE(client_->spin([&] { return bytes_in_kernel(client_->fd()) == expected; }));
   }
 
   static void shrink_send_buffer(int fd) {
@@ -150,6 +178,24 @@ TEST_P(TlsStreamTest, FillsTheFirstRecordFromALargeBody) {
   EXPECT_EQ(client_->received, "16384");
 }
 
+TEST_P(TlsStreamTest, SendsTheRecordsOfOneWriteInOneSegment) {
+  start([](TlsTestConnection& c) {
+    c.write_all("go");
+    c.read_exactly(16500);
+    c.write_all("done");
+  });
+  // A segment that comes between the records, as one with late tickets may, pushes out the first.
+  ASSERT_TRUE(client_->receive(2));
+  const std::string head(116, 'h'), body(16384, 'b');
+  const std::string_view pieces[] = {head, body};
+  const int on = 1;  // as the dialer has it
+  ASSERT_EQ(::setsockopt(client_->fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+  const std::uint32_t before = segments_sent(client_->fd());
+  EXPECT_EQ(client_->stream().write(pieces).bytes, 16500u);
+  EXPECT_EQ(segments_sent(client_->fd()) - before, 1u);  // of the 64 KiB that loopback allows
+  ASSERT_TRUE(client_->receive(6));
+}
+
 TEST_P(TlsStreamTest, WritesNothingForNoBytes) {
   start([](TlsTestConnection& c) { c.echo(); });
   const std::string_view pieces[] = {"", ""};
@@ -174,7 +220,8 @@ TEST_P(TlsStreamTest, SaysErrorWhenTheEndWasCutOff) {
   EXPECT_FALSE(client_->eof);
   EXPECT_EQ(client_->received, "half a mess");
   EXPECT_EQ(client_->error->code, ErrorCode::kConnectionTerminated);
-  EXPECT_THAT(client_->error->detail, HasSubstr("unexpected eof"));
+  EXPECT_THAT(client_->error->detail,
+              AllOf(HasSubstr("unexpected eof"), Not(HasSubstr("handshake"))));
 }
 
 TEST_P(TlsStreamTest, SaysErrorWhenThePeerResets) {
@@ -286,12 +333,6 @@ TEST_P(TlsStreamTest, ShakesHandsThroughASocketThatIsFull) {
   EXPECT_TRUE(client_->send("hello") && client_->receive(5));
 }
 
-int bytes_in_kernel(int fd) {
-  int bytes = 0;
-  ::ioctl(fd, FIONREAD, &bytes);
-  return bytes;
-}
-
 TEST_P(TlsStreamTest, AnnouncesNothingWhilePaused) {
   start([](TlsTestConnection& c) { c.echo(); }, {.tickets = 0});
   client_->stream().pause_read(PauseReason::kBackpressure);
@@ -303,26 +344,77 @@ TEST_P(TlsStreamTest, AnnouncesNothingWhilePaused) {
 }
 
 TEST_P(TlsStreamTest, KnowsOfBytesThatTheKernelNoLongerHas) {
+  ASSERT_NO_FATAL_FAILURE(start_with_waiting({"first", "second"}));
+  std::array<char, 1000> bytes;
+  const IoResult first = client_->stream().read(bytes);
+  EXPECT_EQ(first.bytes, 5u);
+  EXPECT_TRUE(first.more);
+  EXPECT_TRUE(client_->stream().has_pending());
+  EXPECT_EQ(bytes_in_kernel(client_->fd()), 0) << "one read should take it all";
+  EXPECT_FALSE(client_->stream().is_announced()) << "no event will come for the second";
+  const IoResult second = client_->stream().read(bytes);
+  EXPECT_EQ(second.bytes, 6u);
+  EXPECT_FALSE(second.more);
+  EXPECT_FALSE(client_->stream().has_pending());
+  EXPECT_TRUE(client_->stream().is_announced());
+}
+
+// Wherever the end of what OpenSSL takes from the kernel at a time falls among the records.
+TEST_P(TlsStreamTest, SaysThatThereIsMoreUntilAllThatCameIsRead) {
+  constexpr std::size_t kBytes = 5 * std::size_t{16384};
+  ASSERT_NO_FATAL_FAILURE(start_with_waiting({std::string(kBytes, 'x')}));
+  std::array<char, 20000> bytes;
+  std::size_t received = 0;
+  IoResult result{.status = IoStatus::kOk, .more = true};
+  while (result.more) {
+    result = client_->stream().read(bytes);
+    received += result.bytes;
+  }
+  EXPECT_EQ(received, kBytes);
+}
+
+// A peer that always has more must not keep the loop for itself.
+TEST_P(TlsStreamTest, LeavesWhatTheKernelWillAnnounceAgain) {
   start(
       [&](TlsTestConnection& c) {
-        c.read_some();  // the client has ended its handshake, and reads nothing ahead any more
-        const std::size_t before = c.wire_bytes();
-        c.write_all("first");
-        c.write_all("second");
-        told_.set_value({static_cast<long>(c.wire_bytes() - before)});
+        c.read_some();
+        c.write_all(std::string(100'000, 'x'));
+        told_.set_value({});
         c.read_some();
       },
       {.tickets = 0});
   client_->stream().pause_read(PauseReason::kNotNow);
   ASSERT_TRUE(client_->send("go"));
-  const long expected = told_.get_future().get().front();
-  ASSERT_TRUE(client_->spin([&] { return bytes_in_kernel(client_->fd()) == expected; }));
+  told_.get_future().wait();
   std::array<char, 1000> bytes;
-  EXPECT_EQ(client_->stream().read(bytes).bytes, 5u);
+  ASSERT_EQ(client_->stream().read(bytes).status, IoStatus::kOk);
   EXPECT_TRUE(client_->stream().has_pending());
-  EXPECT_EQ(bytes_in_kernel(client_->fd()), 0) << "one read should take it all";
-  EXPECT_EQ(client_->stream().read(bytes).bytes, 6u);
-  EXPECT_FALSE(client_->stream().has_pending());
+  EXPECT_TRUE(client_->stream().is_announced());
+}
+
+// OpenSSL skips each of these within one call (RFC 5246 section 7.4.1.1), for as long as they come.
+TEST(TlsStream, LeavesTheRestOfAFloodOfHelloRequestsToTheNextTurn) {
+  const std::string hello_request("\x16\x03\x03\x00\x04\x00\x00\x00\x00", 9);
+  std::string flood;
+  while (flood.size() < 64 * 1024) flood += hello_request;
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  const UniqueFd server(ends[0]);
+  const int plenty = 1 << 20;
+  ::setsockopt(server.get(), SOL_SOCKET, SO_SNDBUF, &plenty, sizeof plenty);
+  while (::send(server.get(), flood.data(), flood.size() / 9 * 9, MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(flood.size() / 9 * 9)) {
+  }
+  Loop loop;
+  TlsStream stream(loop, ends[1], make_context(TestCa().pem()), "good.test", 443);
+  const int before = bytes_in_kernel(ends[1]);
+  ASSERT_GT(before, 150'000);
+  EXPECT_EQ(stream.handshake().status, IoStatus::kWouldBlock);
+  EXPECT_GT(bytes_in_kernel(ends[1]), 0);
+  const int after = bytes_in_kernel(ends[1]);
+  EXPECT_LT(after, before);
+  EXPECT_EQ(stream.handshake().status, IoStatus::kWouldBlock);
+  EXPECT_LT(bytes_in_kernel(ends[1]), after);
 }
 
 class Tls13Stream : public TlsStreamTest {};
@@ -353,6 +445,48 @@ TEST_P(Tls13Stream, AnswersAKeyUpdate) {
   ASSERT_TRUE(client_->send("before") && client_->receive(6));
   ASSERT_TRUE(client_->send("after") && client_->receive(11));
   EXPECT_EQ(client_->received, "beforeafter");
+}
+
+// Key updates and tickets, one behind the other: each is worth a turn of its own to OpenSSL.
+TEST_P(Tls13Stream, FailsWhenThePeerSendsKeyUpdatesAndNoData) {
+  start(
+      [&](TlsTestConnection& c) {
+        for (int i = 0; i < 2 * TlsPeer::kMostIdleMessages; ++i) c.update_key();
+        c.write_all("late");
+        gate_.wait();
+      },
+      {.tickets = 0});
+  ASSERT_TRUE(client_->ended());
+  EXPECT_EQ(client_->received, "");
+  ASSERT_TRUE(client_->error.has_value());
+  EXPECT_EQ(client_->error->code, ErrorCode::kTlsProtocolError);
+  EXPECT_THAT(client_->error->detail, HasSubstr("more than 32 TLS messages in a row without data"));
+  EXPECT_EQ(client_->stream().write("request").status, IoStatus::kError);
+}
+
+TEST_P(Tls13Stream, FailsWhenThePeerSendsTicketsAndNoData) {
+  start(
+      [&](TlsTestConnection& c) {
+        for (int i = 0; i < 2 * TlsPeer::kMostIdleMessages; ++i) c.send_ticket();
+        gate_.wait();
+      },
+      {.tickets = 0});
+  ASSERT_TRUE(client_->ended());
+  EXPECT_EQ(client_->error->code, ErrorCode::kTlsProtocolError);
+}
+
+TEST_P(Tls13Stream, AllowsAnyNumberOfKeyUpdatesWithDataBetweenThem) {
+  constexpr int kTimes = 4 * TlsPeer::kMostIdleMessages;
+  start([](TlsTestConnection& c) {
+    for (int i = 0; i < kTimes; ++i) {
+      c.update_key();
+      c.update_key();
+      c.write_all("x");
+    }
+    c.read_some();
+  });
+  ASSERT_TRUE(client_->receive(kTimes));
+  EXPECT_FALSE(client_->error.has_value());
 }
 
 // The answer to a key update finds the socket full, and a record of ours half sent.

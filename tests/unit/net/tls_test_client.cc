@@ -110,7 +110,7 @@ void TlsTestClient::on_readable() {
     if (result.status == IoStatus::kError) error = stream_->last_error();
     if (result.status != IoStatus::kOk) return stream_->pause_read(PauseReason::kEndSeen);
     received.append(bytes.data(), result.bytes);
-    if (result.bytes < bytes.size() && !stream_->has_pending()) return;
+    if (!result.more) return;
   }
 }
 

@@ -7,13 +7,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
+#include <barrier>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "net/address.h"
 
@@ -98,6 +103,38 @@ TEST_F(UnixListenerTest, LeavesASocketThatIsServed) {
   EXPECT_EQ(connect(), 0) << "the first is still there";
 }
 
+TEST_F(UnixListenerTest, IsGivenToOneOfThoseWhoReplaceASocketAtOnce) {
+  constexpr int kRounds = 200;
+  constexpr std::size_t kThreads = 4;
+  for (int round = 0; round < kRounds; ++round) {
+    leave_stale_socket();
+    std::array<std::optional<UnixListening>, kThreads> made;
+    std::barrier start(kThreads);
+    {
+      std::vector<std::jthread> threads;
+      for (auto& mine : made) {
+        threads.emplace_back([&start, &mine, this] {
+          start.arrive_and_wait();
+          if (auto listening = listen_unix(path_, {})) mine = *std::move(listening);
+        });
+      }
+    }
+    ASSERT_EQ(std::ranges::count_if(made, [](const auto& one) { return one.has_value(); }), 1);
+    ASSERT_EQ(connect(), 0);
+  }
+}
+
+TEST_F(UnixListenerTest, KnowsThatItsFileIsLost) {
+  EXPECT_FALSE(UnixSocketFile().is_lost());
+  const auto made = listen();
+  ASSERT_TRUE(made);
+  EXPECT_FALSE(made->file.is_lost());
+  std::filesystem::remove(path_);
+  EXPECT_TRUE(made->file.is_lost());
+  leave_stale_socket();
+  EXPECT_TRUE(made->file.is_lost()) << "it is another's";
+}
+
 TEST_F(UnixListenerTest, TakesAFullQueueForAServedSocket) {
   const auto first = listen();
   ASSERT_TRUE(first);
@@ -113,6 +150,25 @@ TEST_F(UnixListenerTest, LeavesAServedSocketOfAnotherType) {
   ASSERT_EQ(::bind(datagrams.get(), address.data(), address.length()), 0);
   EXPECT_FALSE(listen());
   EXPECT_EQ(error_.sys, EADDRINUSE);
+  EXPECT_TRUE(exists());
+}
+
+TEST_F(UnixListenerTest, TakesPacketsToo) {
+  for (int i = 0; i < 2; ++i) {
+    auto made = listen_unix(path_, {}, SOCK_SEQPACKET);
+    ASSERT_TRUE(made.has_value());
+    EXPECT_EQ(connect(), EPROTOTYPE);
+    made->file.release();  // the next one finds what a killed process leaves
+  }
+  EXPECT_TRUE(exists());
+}
+
+TEST_F(UnixListenerTest, LeavesAFileThatAnotherProcessHasTakenOver) {
+  auto made = listen();
+  ASSERT_TRUE(made && made->file);
+  made->file.release();
+  EXPECT_FALSE(made->file);
+  made.reset();
   EXPECT_TRUE(exists());
 }
 

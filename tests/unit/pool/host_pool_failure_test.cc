@@ -55,6 +55,35 @@ TEST_F(HostPoolTest, FailedDialFailsNobodyThatCameAfterItBegan) {
   EXPECT_EQ(dialer().in_flight(), 1U) << "it dials for itself";
 }
 
+TEST_F(HostPoolTest, FailedDialOfOneThatLeftFailsNobodyThatCameAfterItBegan) {
+  set_limits(kOne);
+  Client& quitter = acquire();
+  clock_.advance(milliseconds(1));
+  Client& later = acquire();
+  quitter.cancel();  // its dial is the later one's now
+  dialer().fail();
+  EXPECT_TRUE(later.waiting());
+  EXPECT_EQ(dialer().in_flight(), 1U) << "it dials for itself";
+  EXPECT_EQ(later.phases(), (std::vector{Phase::kQueue, Phase::kResolve, Phase::kResolve}));
+  dialer().fail();
+  EXPECT_TRUE(later.failed());
+  EXPECT_EQ(dialer().started(), 2U);
+  EXPECT_EQ(books(), (Books{0, 0, 0, 0}));
+}
+
+TEST_F(HostPoolTest, FailedDialOfOneThatLeftFailsWhomALoweredCapLeavesNoDial) {
+  set_limits({.max_connections = 2, .max_idle = 2, .max_waiting = 9, .idle_timeout = {}});
+  acquire();
+  Client& quitter = acquire();
+  clock_.advance(milliseconds(1));
+  Client& later = acquire();
+  quitter.cancel();
+  set_limits(kOne);
+  dialer().fail(1);
+  EXPECT_TRUE(later.failed());
+  EXPECT_EQ(dialer().in_flight(), 1U);
+}
+
 // Time stands still within a turn of the loop; what came in the same turn did not wait before.
 TEST_F(HostPoolTest, FailedDialFailsNobodyOfItsOwnMoment) {
   set_limits({.max_connections = 64, .max_idle = 64, .max_waiting = 100, .idle_timeout = {}});
@@ -92,11 +121,12 @@ TEST_F(HostPoolTest, FailedDialThatNobodyWaitsForFailsThoseThatWaitedBeforeIt) {
   set_limits(kOne);
   Client& busy = connect();
   Client& quitter = acquire();
-  Client& other = acquire(make_flavor(kIdentity, false));
+  Client& other = acquire(make_flavor(), 1);
   clock_.advance(milliseconds(1));
   busy.close();
   quitter.cancel();
   dialer().fail();
+  run_workers();
   EXPECT_TRUE(other.failed());
   EXPECT_EQ(books(), (Books{0, 0, 0, 0}));
 }

@@ -16,6 +16,35 @@ TEST_F(HostPoolTest, PlaintextAndTlsNeverShareAConnection) {
   EXPECT_EQ(acquire(make_flavor(kIdentity, true)).connection_id(), 1U);
 }
 
+TEST_F(HostPoolTest, ClientsOfTheNetworkGetNoConnectionThatThisMachineCaused) {
+  const FlavorRef network = make_flavor(kIdentity, true, "api.test", ClientScope::kNetwork);
+  connect().release();
+  Client& stranger = acquire(network);
+  EXPECT_TRUE(stranger.waiting());
+  dialer().complete();
+  stranger.release();
+  EXPECT_EQ(acquire().connection_id(), 1U);
+  EXPECT_EQ(acquire(network).connection_id(), 2U);
+}
+
+TEST_F(HostPoolTest, DialThatFailsSaysNothingToWaitersOfAnotherFlavor) {
+  set_limits({.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}});
+  const FlavorRef network = make_flavor(kIdentity, true, "api.test", ClientScope::kNetwork);
+  Client& busy = connect();
+  Client& dialling = acquire(network);
+  Client& own = acquire();
+  Client& alike = acquire(network);
+  Client& elsewhere = acquire(make_flavor(), 1);
+  clock_.advance(std::chrono::milliseconds(1));
+  busy.close();
+  dialer().fail({.code = ErrorCode::kDestinationIpProhibited, .phase = Phase::kConnect});
+  run_workers();
+  EXPECT_TRUE(dialling.failed());
+  EXPECT_TRUE(alike.failed());
+  EXPECT_EQ(own.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+  EXPECT_TRUE(elsewhere.waiting());
+}
+
 TEST_F(HostPoolTest, IdleConnectionOfAnotherFlavorGivesWayAtTheCap) {
   fill_idle(2);
   Client& plain = acquire(make_flavor(kIdentity, false));

@@ -131,16 +131,106 @@ TEST_F(HostPoolTest, RetiredConnectionServesNoMoreWaitersOfItsOwnFlavor) {
   EXPECT_TRUE(old_one.leasing()) << "it began under the old settings and ends under them";
 }
 
-TEST_F(HostPoolTest, OldDialIsNotKeptAndNotGivenToNewRequests) {
+TEST_F(HostPoolTest, OldDialThatSomebodyWaitsForIsNotGivenToNewRequests) {
   set_limits(with_max_connections(1));
-  acquire().cancel();
+  Client& old_one = acquire();
   set_limits(limits_, kIdentity + 1);
   trim();
   Client& fresh = acquire(make_flavor(kIdentity + 1));
   EXPECT_EQ(fresh.phases(), (std::vector{Phase::kQueue}));
+  old_one.cancel();
   dialer().complete();
   EXPECT_EQ(closed(CloseReason::kRetiredReload), 1U);
   EXPECT_EQ(fresh.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+}
+
+TEST_F(HostPoolTest, OldDialThatNobodyWaitsForEndsAtOnce) {
+  set_limits(with_max_connections(1));
+  acquire().cancel();
+  Client& waiter = acquire(make_flavor(kIdentity + 1));
+  EXPECT_EQ(dialer().in_flight(), 1U) << "of the old identity";
+  set_limits(limits_, kIdentity + 1);
+  trim();
+  EXPECT_EQ(dialer().in_flight(), 1U) << "of the new one";
+  EXPECT_EQ(waiter.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+}
+
+TEST_F(HostPoolTest, TrimSaysHowManyItClosed) {
+  set_limits(kFour);
+  fill_idle(4);
+  set_limits(with_max_connections(1));
+  const Trimmed fewer = host_.trim(workers_[0].pool);
+  EXPECT_EQ(fewer.surplus, 3U);
+  EXPECT_EQ(fewer.retired, 0U);
+  set_limits(limits_, kIdentity + 1);
+  const Trimmed none = host_.trim(workers_[0].pool);
+  EXPECT_EQ(none.surplus, 0U);
+  EXPECT_EQ(none.retired, 1U);
+}
+
+// A request that a reload leads here
+
+TEST_F(HostPoolTest, ArrivalStandsByItsAge) {
+  set_limits(with_max_connections(1));
+  Client& busy = connect();
+  const MonotonicTime before = clock_.now();
+  clock_.advance(seconds(1));
+  Client& younger = acquire();
+  clock_.advance(seconds(1));
+  Client& arrival = arrive(before);
+  Client& between = arrive(before + milliseconds(500));
+  busy.release();
+  EXPECT_TRUE(arrival.leasing());
+  arrival.release();
+  EXPECT_TRUE(between.leasing());
+  between.release();
+  EXPECT_TRUE(younger.leasing());
+}
+
+TEST_F(HostPoolTest, ArrivalIsNotRefusedForAFullQueue) {
+  set_limits({.max_connections = 1, .max_idle = 1, .max_waiting = 0, .idle_timeout = {}});
+  connect();
+  EXPECT_TRUE(acquire().failed());
+  EXPECT_TRUE(arrive(clock_.now()).waiting());
+}
+
+TEST_F(HostPoolTest, ArrivalTakesTheDialOfTheYoungestThatCameLater) {
+  set_limits(with_max_connections(2));
+  const MonotonicTime before = clock_.now();
+  clock_.advance(seconds(1));
+  Client& one = acquire();
+  clock_.advance(seconds(1));
+  Client& two = acquire();
+  Client& arrival = arrive(before);
+  EXPECT_EQ(arrival.phases(), (std::vector{Phase::kResolve}));
+  EXPECT_EQ(two.phases(), (std::vector{Phase::kResolve, Phase::kQueue}));
+  EXPECT_EQ(books(), (Books{2, 0, 0, 1}));
+  dialer().complete();
+  EXPECT_TRUE(arrival.leasing()) << "the oldest has the first connection";
+  dialer().complete();
+  EXPECT_TRUE(one.leasing());
+  arrival.release();
+  EXPECT_TRUE(two.leasing());
+}
+
+TEST_F(HostPoolTest, ArrivalLeavesDialsOfOlderRequestsAndOfOtherFlavorsAlone) {
+  set_limits(with_max_connections(2));
+  Client& older = acquire();
+  clock_.advance(seconds(1));
+  const MonotonicTime since = clock_.now();
+  clock_.advance(seconds(1));
+  Client& other = acquire(make_flavor(kIdentity, false));
+  Client& arrival = arrive(since);
+  EXPECT_EQ(arrival.phases(), (std::vector{Phase::kQueue}));
+  EXPECT_EQ(older.phases(), (std::vector{Phase::kResolve}));
+  EXPECT_EQ(other.phases(), (std::vector{Phase::kResolve}));
+}
+
+TEST_F(HostPoolTest, ArrivalIsNotCountedAsAnotherRequest) {
+  set_limits(with_max_connections(1));
+  connect();
+  arrive(clock_.now());
+  EXPECT_EQ(snapshot().acquired_queued, 0U);
 }
 
 TEST_F(HostPoolTest, LimitsStayExactAcrossAChangeOfIdentity) {

@@ -88,6 +88,23 @@ TEST_F(HostPoolTest, WhoCameWhileItWasLookedAtIsServedAfterwards) {
   EXPECT_EQ(other->connection_id(), 1U);
 }
 
+// It finds nothing that could give way, and nobody else would look again.
+TEST_F(HostPoolTest, WhatWasLookedAtGivesWayToAnotherFlavorThatCameMeanwhile) {
+  set_limits(kOne);
+  fill_idle(1, 0);
+  FakePeer& peer = dialer().peer(0);
+  Client* other = nullptr;
+  peer.send_nothing();
+  peer.before_read = [&] { other = &acquire(make_flavor(kIdentity, false), 1); };
+  peer.turn();
+  ASSERT_NE(other, nullptr);
+  EXPECT_EQ(closed(CloseReason::kEvicted), 1U);
+  run_workers();
+  ASSERT_EQ(workers_[1].dialer.in_flight(), 1U);
+  workers_[1].dialer.complete();
+  EXPECT_TRUE(other->leasing());
+}
+
 TEST_F(HostPoolTest, AddressThatLeftIsKnownOfAConnectionThatWasTakenBefore) {
   fill_idle(1, 0);
   Client& taker = acquire(make_flavor(), 1);

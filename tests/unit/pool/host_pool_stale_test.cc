@@ -109,6 +109,7 @@ TEST_F(HostPoolTest, CloseOfAConnectionThatNobodyUsedTeachesNothing) {
   EXPECT_EQ(snapshot().learned_idle, std::nullopt);
 }
 
+// Users: suspended laptop.
 TEST_F(HostPoolTest, WhatWasSleptThroughIsNotUsed) {
   set_limits(kPlenty);
   fill_idle(3);
@@ -165,7 +166,8 @@ TEST_F(HostPoolTest, WhoMayNotRepeatTakesTheFreshest) {
   fill_idle(3);
   Client& careful = client();
   careful.acquire([&](AcquireHandler& handler) {
-    return host_.acquire(workers_[0].pool, make_flavor(), DialLimits{}, handler, true);
+    return host_.acquire(workers_[0].pool, make_flavor(), DialLimits{}, handler,
+                         {.prefers_recent = true});
   });
   EXPECT_EQ(careful.connection_id(), 3U);
 }

@@ -176,6 +176,61 @@ TEST_F(WarmTest, UpstreamThatClosesWhatNobodyUsedIsLeftAlone) {
   EXPECT_LT(dialer().started(), 20U);
 }
 
+TEST_F(WarmTest, NoMoreAreDialledThanTheProcessMayHaveIdle) {
+  registry_.bounds().set_limits({.max_idle = 1});
+  keep_warm(kFour);
+  for (int i = 0; i < 100; ++i) {
+    complete_all();
+    clock_.advance(milliseconds(100));
+  }
+  EXPECT_EQ(books(), (Books{0, 1, 0, 0}));
+  EXPECT_EQ(dialer().started(), 1U);
+  registry_.bounds().set_limits({.max_idle = 9});
+  clock_.advance(seconds(1) + TimerWheel::kTick);
+  EXPECT_EQ(books(), (Books{1, 1, 0, 0})) << "once there is room";
+}
+
+// By either worker, its own and another that takes it over for this.
+TEST_F(WarmTest, EvictedBeforeItWasUsedIsDialledAfterLongerAndLongerPauses) {
+  HostLimits limits = kFour;
+  limits.min_idle = 2;  // one each
+  keep_warm(limits);
+  for (int i = 0; i < 600; ++i) {
+    complete_all();
+    if (snapshot().idle > 0) {
+      EXPECT_TRUE(registry_.bounds().idle.evict_coldest(workers_[i % 2].pool));
+    }
+    clock_.advance(milliseconds(100));
+  }
+  EXPECT_LT(dialer().started(), 20U);
+}
+
+TEST_F(WarmTest, SweptAtOnceItIsDialledAfterLongerAndLongerPauses) {
+  HostLimits limits = kFour;
+  limits.min_idle = 2;
+  limits.idle_timeout = milliseconds(50);
+  keep_warm(limits);
+  for (int i = 0; i < 6000; ++i) {
+    complete_all();
+    clock_.advance(milliseconds(10));
+  }
+  EXPECT_LT(dialer().started(), 50U);
+}
+
+TEST_F(WarmTest, ShortIdleTimeoutIsNoReasonForAPause) {
+  HostLimits limits = kFour;
+  limits.min_idle = 2;
+  limits.idle_timeout = seconds(5);
+  keep_warm(limits);
+  std::uint32_t fewest = 9;
+  for (int i = 0; i < 600; ++i) {
+    complete_all();
+    fewest = std::min(fewest, snapshot().idle);
+    clock_.advance(milliseconds(100));
+  }
+  EXPECT_EQ(fewest, 1U);
+}
+
 TEST_F(WarmTest, WhoWaitsComesFirst) {
   HostLimits limits = kFour;
   limits.max_connecting = 1;

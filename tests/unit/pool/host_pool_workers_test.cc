@@ -220,7 +220,7 @@ TEST_F(HostPoolTest, WhatIsPostedKeepsThePoolAlive) {
   auto host = std::make_shared<HostPool>(
       HostKey{"payments", "other.test", 443},
       HostLimits{.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}},
-      kIdentity, 2);
+      kIdentity, 2, registry_.bounds());
   Client first;
   Client second;
   first.acquire([&](AcquireHandler& handler) {

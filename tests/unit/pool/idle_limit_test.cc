@@ -71,6 +71,25 @@ TEST_F(IdleLimitTest, RestartLeavesWhatWasLearnedBefore) {
   EXPECT_EQ(observed(), seconds(5));
 }
 
+// A worker of the server ends after so many requests and does not say so in its last response.
+TEST_F(IdleLimitTest, ClosesRightAfterAResponseTeachNothing) {
+  for (const int idle : {0, 2, 40, 0, 1, 0}) close_after(milliseconds(idle));
+  EXPECT_EQ(observed(), std::nullopt);
+}
+
+TEST_F(IdleLimitTest, ClosesRightAfterAResponseLeaveWhatWasLearned) {
+  for (int i = 0; i < 3; ++i) {
+    close_after(seconds(5));
+    close_after(milliseconds(2));
+  }
+  EXPECT_EQ(observed(), seconds(5));
+}
+
+TEST_F(IdleLimitTest, LimitOfASecondIsLearned) {
+  for (const int idle : {1000, 995, 1010}) close_after(milliseconds(idle));
+  EXPECT_EQ(observed(), milliseconds(995));
+}
+
 TEST_F(IdleLimitTest, ConnectionThatLivedLongerDisprovesIt) {
   for (int i = 0; i < 3; ++i) close_after(seconds(5));
   limit_.on_alive(milliseconds(5400));

@@ -56,11 +56,12 @@ void Client::keep(Lease lease) {
   lease_->stream().set_handler(this);
 }
 
-FlavorRef make_flavor(std::uint64_t identity, bool tls, const std::string& host) {
+FlavorRef make_flavor(std::uint64_t identity, bool tls, const std::string& host,
+                      ClientScope scope) {
   auto target = std::make_shared<DialTarget>();
   target->host = host;
   target->port = static_cast<std::uint16_t>((tls ? 443 : 80) + 1000 * (identity - kIdentity));
-  return std::make_shared<const Flavor>(Flavor{identity, tls, std::move(target)});
+  return std::make_shared<const Flavor>(Flavor{identity, tls, scope, std::move(target)});
 }
 
 Client& HostPoolTest::acquire(const FlavorRef& flavor, std::size_t worker) {
@@ -69,10 +70,17 @@ Client& HostPoolTest::acquire(const FlavorRef& flavor, std::size_t worker) {
   return one;
 }
 
-void HostPoolTest::acquire(Client& one, const FlavorRef& flavor, std::size_t worker) {
+void HostPoolTest::acquire(Client& one, const FlavorRef& flavor, std::size_t worker,
+                           const AcquireClaim& claim) {
   one.acquire([&](AcquireHandler& handler) {
-    return host_.acquire(workers_[worker].pool, flavor, DialLimits{}, handler);
+    return host_.acquire(workers_[worker].pool, flavor, DialLimits{}, handler, claim);
   });
+}
+
+Client& HostPoolTest::arrive(MonotonicTime since, const FlavorRef& flavor) {
+  Client& one = client();
+  acquire(one, flavor, 0, {.waiting_since = since});
+  return one;
 }
 
 Client& HostPoolTest::connect(const FlavorRef& flavor, std::size_t worker) {

@@ -39,6 +39,8 @@ class Client final : public AcquireHandler, public StreamHandler {
   // Gives the connection up as dead and waits for a new one in its place.
   void redial(CloseReason reason = CloseReason::kError);
   void drop() { Lease(std::move(lease_)); }
+  void drain() { lease_.begin_drain(); }
+  void become_tunnel() { lease_.become_tunnel(); }
 
   bool waiting() const { return pending_ != nullptr; }
   bool leasing() const { return static_cast<bool>(lease_); }
@@ -85,7 +87,8 @@ struct TestWorker {
 
 inline constexpr std::uint64_t kIdentity = 7;
 FlavorRef make_flavor(std::uint64_t identity = kIdentity, bool tls = true,
-                      const std::string& host = "api.test");
+                      const std::string& host = "api.test",
+                      ClientScope scope = ClientScope::kMachine);
 
 // Two workers and one host; what a test leaves behind is checked and cleared away at its end.
 class HostPoolTest : public testing::Test {
@@ -105,7 +108,10 @@ class HostPoolTest : public testing::Test {
   Client& client() { return *clients_.emplace_back(std::make_unique<Client>()); }
   // A new client that has called acquire().
   Client& acquire(const FlavorRef& flavor = make_flavor(), std::size_t worker = 0);
-  void acquire(Client& client, const FlavorRef& flavor = make_flavor(), std::size_t worker = 0);
+  void acquire(Client& client, const FlavorRef& flavor = make_flavor(), std::size_t worker = 0,
+               const AcquireClaim& claim = {});
+  // A new client whose request was led here by a reload, and has waited elsewhere since then.
+  Client& arrive(MonotonicTime since, const FlavorRef& flavor = make_flavor());
   // A new client with a new connection that is nobody else's.
   Client& connect(const FlavorRef& flavor = make_flavor(), std::size_t worker = 0);
   // `count` connections, made at once and all given back; the last one is the freshest.
@@ -129,8 +135,8 @@ class HostPoolTest : public testing::Test {
   ManualClock clock_;
   PoolRegistry registry_{2};
   std::array<TestWorker, 2> workers_;
-  const std::shared_ptr<HostPool> shared_host_ =
-      std::make_shared<HostPool>(HostKey{"payments", "api.test", 443}, limits_, kIdentity, 2);
+  const std::shared_ptr<HostPool> shared_host_ = std::make_shared<HostPool>(
+      HostKey{"payments", "api.test", 443}, limits_, kIdentity, 2, registry_.bounds());
   HostPool& host_ = *shared_host_;
   std::deque<std::unique_ptr<Client>> clients_;
 

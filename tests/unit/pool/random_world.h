@@ -1,5 +1,6 @@
-// A HostPool on one or two workers, to which random things happen, one per step; check() compares
-// its books with what the fakes saw. All follows from the seed.
+// A HostPool, or three within the bounds of one process, on one or two workers, to which random
+// things happen, one per step; check() compares its books with what the fakes saw. All follows from
+// the seed.
 #pragma once
 
 #include <array>
@@ -15,10 +16,20 @@ namespace penstock {
 struct Request {
   Client client;
   std::uint64_t number = 0;  // in order of arrival
+  MonotonicTime since{};
   std::size_t worker = 0;
+  HostPool* host = nullptr;
   FlavorRef flavor;
   bool overtaken = false;  // a younger one was served first
+  bool moved = false;      // led elsewhere by a reload: among those of its moment it may be last
   bool redialing = false;  // only a new connection will do: younger ones may be served first
+};
+
+// A host, and what it held after the step before.
+struct Site {
+  std::shared_ptr<HostPool> host;
+  std::uint32_t held = 0;
+  std::uint32_t dialing = 0;
 };
 
 class RandomWorld {
@@ -29,7 +40,9 @@ class RandomWorld {
     if (variety % 2 == 1) flavors_.push_back(make_flavor(kIdentity, false));
     reloads_ = variety % 3 == 0;
     limits_ = random_limits();
-    host_.set_limits(limits_, kIdentity);
+    bounded_ = variety % 4 == 3;
+    if (bounded_) set_bounds();
+    for (std::size_t i = 0; i < (bounded_ ? 3 : 1); ++i) add_site(i);
     for (std::size_t i = 0; i < worker_count_ && variety % 5 >= 2; ++i) keep_warm(i);
     check();
   }
@@ -47,6 +60,9 @@ class RandomWorld {
   bool one_in(std::size_t count) { return pick(count) == 0; }
   TestWorker& any_worker() { return workers_[pick(worker_count_)]; }
 
+  HostPool& any_host() { return *sites_[pick(sites_.size())].host; }
+  void add_site(std::size_t number);
+  void set_bounds();
   void keep_warm(std::size_t worker);
   void acquire();
   void cancel_one();
@@ -59,6 +75,9 @@ class RandomWorld {
   void pass_time();
   void move_address();
   void reload();
+  void take_console();
+  void move_one();
+  static bool is_older(const Request& one, const Request& other);
   void catch_up();
   HostLimits random_limits();
 
@@ -69,8 +88,13 @@ class RandomWorld {
   void check_lease(Request& request);
 
   void check_counts(const HostSnapshot& now);
-  void check_cap(const HostSnapshot& now);
+  void check_cap(Site& site, const HostSnapshot& now);
+  void check_bounds(const HostSnapshot& all);
   void check_nobody_forgotten(const HostSnapshot& now);
+  bool all_told() const;
+  bool starves(const HostSnapshot& now) const;
+  std::size_t posted() const;
+  void check_pause();
   std::uint32_t count_leases();
   void clear_away();
 
@@ -78,12 +102,19 @@ class RandomWorld {
   const std::size_t worker_count_;
   bool slept_ = false;
   bool reloads_ = false;
+  bool bounded_ = false;
+  std::uint32_t taken_before_ = 0;
+  std::uint32_t idle_before_ = 0;
+  std::uint64_t closed_before_ = 0;
   std::vector<FlavorRef> flavors_;
   HostLimits limits_{};
   std::uint64_t identity_ = kIdentity;
   std::array<bool, 2> trim_due_{};
-  std::uint32_t held_before_ = 0;
-  std::uint32_t dialing_before_ = 0;
+  bool paused_ = false;
+  bool paused_before_ = false;
+  std::array<bool, 2> follow_due_{};
+  std::uint64_t started_before_ = 0;  // dials
+  std::uint64_t retired_below_ = 0;
   std::uint32_t redials_ = 0;  // in this step
   std::uint64_t last_number_ = 0;
   std::uint64_t accepted_ = 0;
@@ -94,9 +125,7 @@ class RandomWorld {
   PoolRegistry registry_{2};
   std::array<TestWorker, 2> workers_{TestWorker(0, registry_, clock_),
                                      TestWorker(1, registry_, clock_)};
-  const std::shared_ptr<HostPool> shared_host_ =
-      std::make_shared<HostPool>(HostKey{"payments", "api.test", 443}, HostLimits{}, kIdentity, 2);
-  HostPool& host_ = *shared_host_;
+  std::vector<Site> sites_;
   std::vector<std::unique_ptr<Request>> requests_;
 };
 

@@ -62,6 +62,29 @@ TEST(PoolRegistry, PoolOfAVanishedUpstreamKeepsNothingIdleAndReusesNothing) {
   EXPECT_GE(limits.max_connections, 1U) << "running exchanges must still end";
 }
 
+TEST(PoolRegistry, PauseIsKnownByNameThroughReloads) {
+  PoolRegistry registry(1);
+  registry.apply(policies(17));
+  EXPECT_EQ(registry.set_paused("payments", true), 0U);
+  registry.find_or_create(kKey);
+  registry.apply(policies(18));
+  EXPECT_TRUE(registry.is_paused("payments"));
+  EXPECT_EQ(registry.paused(), UpstreamNames{"payments"});
+  EXPECT_EQ(registry.set_paused("payments", false), 1U);
+  EXPECT_FALSE(registry.is_paused("payments"));
+}
+
+TEST(PoolRegistry, PauseEndsWithItsUpstreamAndUnknownOnesHaveNone) {
+  PoolRegistry registry(1);
+  registry.apply(policies(17));
+  registry.set_paused("payments", true);
+  registry.set_paused("nobody", true);
+  EXPECT_EQ(registry.paused(), UpstreamNames{"payments"});
+  registry.apply({});
+  registry.apply(policies(17));
+  EXPECT_FALSE(registry.is_paused("payments"));
+}
+
 TEST(PoolRegistry, RemovedPoolIsMadeAnew) {
   PoolRegistry registry(1);
   const auto old_pool = registry.find_or_create(kKey);

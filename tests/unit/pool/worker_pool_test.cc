@@ -85,6 +85,7 @@ TEST_F(WorkerPoolTest, DialsTheDestinationUnderTheUpstreamsLimits) {
   upstream_.policy.timeouts.resolve = seconds(1);
   upstream_.policy.timeouts.connect = seconds(2);
   upstream_.policy.timeouts.tls_handshake.reset();
+  upstream_.policy.timeouts.queue = seconds(4);
   upstream_.policy.timeouts.write_stall = seconds(8);
   upstream_.policy.pool.tcp_keepalive = seconds(9);
   upstream_.policy.source_address = "192.0.2.7";
@@ -99,6 +100,7 @@ TEST_F(WorkerPoolTest, DialsTheDestinationUnderTheUpstreamsLimits) {
   EXPECT_EQ(dialer().limits().resolve, seconds(1));
   EXPECT_EQ(dialer().limits().connect, seconds(2));
   EXPECT_FALSE(dialer().limits().tls_handshake);
+  EXPECT_EQ(dialer().limits().queue, seconds(4));
 }
 
 TEST_F(WorkerPoolTest, DialsWhereConnectToSaysAndVerifiesTheHost) {
@@ -116,6 +118,34 @@ TEST_F(WorkerPoolTest, DialsAUnixSocketWithoutALookup) {
   EXPECT_EQ(dialer().target().unix_path, "/run/origin.sock");
 }
 
+TEST_F(WorkerPoolTest, GivesUpWhatWasIdleLongestOfAllHosts) {
+  EXPECT_FALSE(workers_[0].pool.evict_idle()) << "nothing is idle";
+  for (const char* host : {"a.test", "b.test", "c.test"}) {
+    acquire(host);
+    dialer().complete();
+  }
+  for (const std::size_t which : {1U, 0U}) {
+    clients_[which]->release();
+    clock_.advance(milliseconds(1));
+  }
+  ASSERT_TRUE(workers_[0].pool.evict_idle());
+  EXPECT_FALSE(dialer().peer(1).open());
+  ASSERT_TRUE(workers_[0].pool.evict_idle());
+  EXPECT_FALSE(dialer().peer(0).open());
+  EXPECT_FALSE(workers_[0].pool.evict_idle()) << "the last one is busy";
+  EXPECT_TRUE(dialer().peer(2).open());
+}
+
+TEST_F(WorkerPoolTest, GivesUpWhatIsIdleOnAnotherWorker) {
+  acquire("a.test", true, 1);
+  dialer(1).complete();
+  clients_[0]->release();
+  ASSERT_TRUE(workers_[0].pool.evict_idle());
+  workers_[1].executor.run_all();
+  EXPECT_FALSE(dialer(1).peer(0).open());
+  EXPECT_FALSE(workers_[0].pool.evict_idle());
+}
+
 TEST_F(WorkerPoolTest, KeepsConnectionsWhereARequestWouldGo) {
   apply({.min_idle = 4});  // of two workers
   keep_warm();
@@ -124,6 +154,74 @@ TEST_F(WorkerPoolTest, KeepsConnectionsWhereARequestWouldGo) {
   EXPECT_TRUE(acquire().leasing()) << "of the flavor that requests have";
   clock_.advance(seconds(3600));
   EXPECT_EQ(known_hosts(), 1U) << "what is kept warm is not forgotten";
+}
+
+TEST_F(WorkerPoolTest, HostsOfAPausedUpstreamWaitThoseMetLaterToo) {
+  Client& before = acquire("first.test");
+  registry_.set_paused("payments", true);
+  for (TestWorker& worker : workers_) worker.pool.follow_pause("payments");
+  EXPECT_EQ(before.phases().back(), Phase::kQueue);
+  Client& later = acquire("second.test", true, 1);
+  EXPECT_EQ(later.phases(), (std::vector{Phase::kQueue}));
+  apply({.max_connections = 7});
+  EXPECT_TRUE(before.waiting() && later.waiting()) << "a reload changes nothing";
+  registry_.set_paused("payments", false);
+  for (TestWorker& worker : workers_) worker.pool.follow_pause("payments");
+  EXPECT_EQ(before.phases().back(), Phase::kResolve);
+  EXPECT_EQ(later.phases().back(), Phase::kResolve);
+}
+
+TEST_F(WorkerPoolTest, WaitersOfAnUpstreamThatVanishesWhilePausedAreServed) {
+  registry_.set_paused("payments", true);
+  Client& waiter = acquire();
+  registry_.apply({});
+  for (TestWorker& worker : workers_) worker.pool.on_reconfigured();
+  EXPECT_EQ(waiter.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+}
+
+// Its handler asks for another host while the hosts are gone through.
+TEST_F(WorkerPoolTest, WhoIsServedAtTheResumeMayMeetOtherHosts) {
+  for (const char* host : {"a.test", "b.test", "c.test"}) {
+    Client& client = acquire(host);
+    dialer().complete();
+    client.release();
+  }
+  registry_.set_paused("payments", true);
+  for (const char* host : {"a.test", "b.test", "c.test"}) {
+    acquire(host).then_acquired = [this] {
+      for (int i = 0; i < 50; ++i) acquire("new" + std::to_string(i) + ".test");
+    };
+  }
+  registry_.set_paused("payments", false);
+  for (TestWorker& worker : workers_) worker.pool.follow_pause("payments");
+  EXPECT_EQ(dialer().in_flight(), 150U);
+}
+
+TEST_F(WorkerPoolTest, ReconnectAndCloseIdleReachEveryHostOfTheUpstreamAlone) {
+  for (const char* host : {"a.test", "b.test"}) {
+    Client& client = acquire(host);
+    dialer().complete();
+    client.release();
+  }
+  const auto nobody = registry_.retire("others");
+  EXPECT_EQ(nobody.hosts + nobody.connections, 0U);
+  EXPECT_EQ(workers_[0].pool.close_idle("others", UINT64_MAX, 9), 0U);
+  const auto retirement = registry_.retire("payments");
+  EXPECT_EQ(retirement.hosts, 2U);
+  EXPECT_EQ(retirement.connections, 2U);
+  EXPECT_EQ(workers_[0].pool.close_idle("payments", retirement.below, 1), 1U) << "over all hosts";
+  EXPECT_EQ(workers_[0].pool.close_idle("payments", retirement.below, 9), 1U);
+  EXPECT_EQ(dialer().open_streams(), 0U);
+}
+
+TEST_F(WorkerPoolTest, RowsAreThoseOfTheUpstreamThatIsAskedFor) {
+  acquire("a.test");
+  acquire("b.test");
+  EXPECT_EQ(registry_.connections(clock_.now(), "", 10).size(), 2U);
+  EXPECT_EQ(registry_.connections(clock_.now(), "payments", 1).size(), 1U);
+  EXPECT_TRUE(registry_.connections(clock_.now(), "others", 10).empty());
+  EXPECT_EQ(registry_.waiting(clock_.now(), "payments", 10).size(), 2U);
+  EXPECT_TRUE(registry_.waiting(clock_.now(), "others", 10).empty());
 }
 
 TEST_F(WorkerPoolTest, ReloadEndsWhatWasKeptWarm) {

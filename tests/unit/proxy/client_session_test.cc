@@ -30,6 +30,13 @@ class SessionTest : public ProxyTest {
     settle();
   }
 
+  void pass_ticks(int count) {
+    for (int i = 0; i <= count; ++i) {
+      clock.advance(2 * TimerWheel::kTick);
+      settle();
+    }
+  }
+
   Listener drained;
 };
 
@@ -60,9 +67,25 @@ TEST_F(SessionTest, TenThousandPipelinedRequestsThatAreServedHereNeitherRecurseN
   std::string requests;
   for (int i = 0; i < kRequests; ++i) requests += kUnknown;
   FakePeer& client = ask(requests);
+  pass_ticks(kRequests / 64);
   EXPECT_EQ(count(client.written(), "HTTP/1.1 403 Forbidden\r\n"), std::size_t{kRequests});
   EXPECT_TRUE(client.open());
   EXPECT_EQ(proxy->session_count(), 1U);
+}
+
+TEST_F(SessionTest, APipelineThatIsServedHereLeavesTurnsToOthers) {
+  std::string requests;
+  for (int i = 0; i < 100; ++i) requests += kUnknown;
+  FakePeer& client = connect();
+  client.send(requests);
+  client.turn();
+  const std::size_t first = count(client.written(), "HTTP/1.1 403 ");
+  EXPECT_GT(first, 0U);
+  EXPECT_LT(first, 100U);
+  pass_ticks(2);
+  EXPECT_EQ(count(client.written(), "HTTP/1.1 403 "), 100U);
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(client.open()) << "it is idle only from then on";
 }
 
 TEST_F(SessionTest, TenThousandPipelinedRequestsOverOneConnection) {
@@ -96,6 +119,7 @@ TEST_F(SessionTest, APipelineThatTheClientDoesNotReadGoesOnWhenItDoes) {
   EXPECT_GT(client.unread_bytes(), 0U);
   client.set_room(FakePeer::kUnlimited);
   settle();
+  pass_ticks(3000 / 64);
   EXPECT_EQ(count(client.written(), "HTTP/1.1 403 Forbidden\r\n"), 3000U);
   EXPECT_EQ(client.unread_bytes(), 0U);
 }
@@ -112,6 +136,17 @@ TEST_F(SessionTest, EmptyLinesBetweenRequestsAreNoRequests) {
   settle();
   EXPECT_EQ(count(client.written(), "HTTP/1.1 403 "), 2U);
   EXPECT_EQ(lines_of(records(2)).size(), 2U);
+}
+
+TEST_F(SessionTest, ASecondEmptyLineIsRefusedHoweverTheyCome) {
+  FakePeer& client = connect();
+  client.send("\r\n");
+  settle();
+  EXPECT_EQ(client.written(), "");
+  client.send("\r\n");
+  settle();
+  EXPECT_EQ(count(client.written(), "HTTP/1.1 400 "), 1U);
+  EXPECT_TRUE(client.write_shut());
 }
 
 // Idle time
@@ -257,7 +292,11 @@ TEST_F(SessionTest, ADrainClosesIdleConnectionsAndTellsOnceWhenAllHaveGone) {
   FakePeer& idle = ask(kUnknown);
   FakePeer& busy = ask(kGet);
   begin_drain();
+  advance(496ms);
+  EXPECT_TRUE(idle.open()) << "its next request may be on its way";
+  advance(8ms);
   EXPECT_FALSE(idle.open());
+  EXPECT_FALSE(idle.aborted());
   EXPECT_EQ(drained.times, 0);
   answer(open_upstream(), kOk);
   EXPECT_EQ(busy.written(),
@@ -286,6 +325,40 @@ TEST_F(SessionTest, ADrainServesARequestThatHasComeAlready) {
   EXPECT_NE(client.written().find(kClose), std::string::npos);
 }
 
+TEST_F(SessionTest, ADrainServesOneRequestMoreOfWhoeverWasNotToldToGo) {
+  FakePeer& client = ask(kUnknown);
+  client.take_written();
+  begin_drain();
+  advance(400ms);
+  client.send(kUnknown);
+  settle();
+  EXPECT_TRUE(client.written().starts_with("HTTP/1.1 403 "));
+  EXPECT_NE(client.written().find(kClose), std::string::npos);
+  EXPECT_TRUE(client.write_shut());
+}
+
+TEST_F(SessionTest, ADrainDoesNotLengthenAnIdleTimeThatIsAboutToEnd) {
+  config.client.idle_timeout = 1s;
+  FakePeer& client = connect();
+  advance(900ms);
+  begin_drain();
+  advance(105ms);
+  EXPECT_FALSE(client.open());
+}
+
+// The loop looks at the clock before it looks at the sockets.
+TEST_F(SessionTest, ARequestThatComesWithTheEndOfTheIdleTimeIsServed) {
+  for (const bool draining : {false, true}) {
+    config.client.idle_timeout = draining ? 1h : 1s;
+    FakePeer& client = connect();
+    if (draining) begin_drain();
+    client.send(kUnknown);
+    clock.advance(1s);
+    settle();
+    EXPECT_TRUE(client.written().starts_with("HTTP/1.1 403 ")) << draining;
+  }
+}
+
 TEST_F(SessionTest, ADrainGivesANewConnectionAMomentToSpeak) {
   FakePeer& speaks = connect();
   FakePeer& silent = connect();
@@ -303,15 +376,29 @@ TEST_F(SessionTest, ADrainGivesANewConnectionAMomentToSpeak) {
   EXPECT_TRUE(late.written().starts_with("HTTP/1.1 403 "));
 }
 
-TEST_F(SessionTest, AResponseThatPromisedMoreBeforeTheDrainStillEndsTheConnection) {
+TEST_F(SessionTest, AResponseThatPromisedMoreBeforeTheDrainIsFollowedByOneMore) {
+  FakePeer& client = ask(kGet);
+  FakePeer& upstream = open_upstream();
+  answer(upstream, "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2\r\n\r\no");
+  begin_drain();
+  advance(2s);
+  answer(upstream, "k");
+  EXPECT_EQ(client.take_written(), kOkRelayed);
+  EXPECT_TRUE(client.open() && !client.write_shut());
+  client.send(kUnknown);
+  settle();
+  EXPECT_TRUE(client.written().starts_with("HTTP/1.1 403 "));
+  EXPECT_TRUE(client.write_shut());
+}
+
+TEST_F(SessionTest, AResponseThatPromisedMoreBeforeTheDrainAndIsTheLastEndsTheConnection) {
   FakePeer& client = ask(kGet);
   FakePeer& upstream = open_upstream();
   answer(upstream, "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2\r\n\r\no");
   begin_drain();
   answer(upstream, "k");
-  EXPECT_EQ(client.written(), kOkRelayed);
-  EXPECT_TRUE(client.write_shut());
-  EXPECT_TRUE(client.open());
+  advance(505ms);
+  EXPECT_FALSE(client.open());
 }
 
 TEST_F(SessionTest, AnAbortEndsEverySessionWhateverItIsAbout) {

@@ -5,25 +5,7 @@
 namespace penstock {
 namespace {
 
-class BlockedClientTest : public ProxyTest {
- protected:
-  // Sends `request` on a connection of its own, and answers it.
-  struct Parties {
-    FakePeer& client;
-    FakePeer& upstream;
-  };
-  Parties open(std::string_view request) {
-    FakePeer& client = ask(request);
-    FakePeer& upstream = open_upstream();
-    return {client, upstream};
-  }
-  Parties open() { return open("GET http://api.test/x HTTP/1.1\r\nHost: api.test\r\n\r\n"); }
-  // Every later request opens a connection of its own again.
-  static void part(const Parties& parties) {
-    parties.client.send_eof();
-    parties.upstream.send_eof();
-  }
-};
+class BlockedClientTest : public ProxyTest {};
 
 std::string body_of(std::size_t bytes) {
   std::string body(bytes, '\0');
@@ -98,6 +80,21 @@ TEST_F(BlockedClientTest, AClientMayTakeSingleBytes) {
   }
 }
 
+TEST_F(BlockedClientTest, AConnectionIsBackBeforeTheClientHasTheLastByte) {
+  for (const std::string& response : {with_length(body_of(2)), with_length(body_of(4 * 1024)),
+                                      with_length(body_of(16 * 1024)), in_chunks(body_of(2))}) {
+    const Parties parties = open();
+    parties.client.set_room(0);
+    answer(parties.upstream, response);
+    EXPECT_EQ(pool_state().idle, 1U) << response.size();
+    parties.client.set_room(FakePeer::kUnlimited);
+    settle();
+    EXPECT_EQ(content_of(parties.client.written()), content_of(response));
+    part(parties);
+    settle();
+  }
+}
+
 TEST_F(BlockedClientTest, WhatTlsHoldsWhileTheClientIsBlockedIsReadWhenItGoesOn) {
   const std::string body = body_of(200 * 1024);
   const Parties parties = open();
@@ -110,6 +107,28 @@ TEST_F(BlockedClientTest, WhatTlsHoldsWhileTheClientIsBlockedIsReadWhenItGoesOn)
   parties.client.set_room(FakePeer::kUnlimited);
   settle();
   EXPECT_EQ(content_of(parties.client.written()), body);
+}
+
+// The bytes fill the first read, so that it is not the last.
+TEST_F(BlockedClientTest, AnEndBehindWhatTheClientHasYetToTakeIsRememberedAsItWas) {
+  std::string response = "HTTP/1.1 200 OK\r\nDate: d\r\n\r\n";
+  response.resize(BlockPool::kBlockBytes, 'x');
+  for (const bool reset : {false, true}) {
+    const Parties parties = open();
+    parties.client.set_room(100);
+    parties.upstream.send(response);
+    reset ? parties.upstream.fail_reads() : parties.upstream.send_eof();
+    settle();
+    ASSERT_TRUE(parties.client.write_blocked());
+    parties.upstream.send_eof();  // a socket tells of its reset once
+    parties.client.set_room(FakePeer::kUnlimited);
+    settle();
+    EXPECT_EQ(parties.client.aborted(), reset);
+    EXPECT_EQ(parties.client.written().ends_with("x\r\n0\r\n\r\n"), !reset);
+    EXPECT_FALSE(parties.upstream.open());
+    part(parties);
+    settle();
+  }
 }
 
 TEST_F(BlockedClientTest, AnEndThatComesWhileTheClientIsBlockedIsSeenAfterwards) {
@@ -146,6 +165,35 @@ TEST_F(BlockedClientTest, ALocalReplyWaitsForRoomToo) {
   EXPECT_EQ(dialer.in_flight(), 1U) << "the connection serves the next request";
 }
 
+// The answer that it does not take yet is the only one: what it sends meanwhile is not looked at.
+TEST_F(BlockedClientTest, RefusedHeadThatComesToItsEndIsNotServedAfterAll) {
+  FakePeer& client = connect();
+  client.send("GET http://api.test/x HTTP/1.1\r\nHo");
+  settle();
+  client.set_room(0);
+  advance(11s);  // client.header_timeout
+  client.send("st: api.test\r\n\r\n");
+  settle();
+  EXPECT_EQ(dialer.started(), 0U);
+  client.set_room(FakePeer::kUnlimited);
+  settle();
+  EXPECT_TRUE(client.written().starts_with("HTTP/1.1 408 "));
+  EXPECT_EQ(client.written().find("HTTP/1.1", 1), std::string::npos) << "one answer";
+}
+
+TEST_F(BlockedClientTest, MalformedHeadIsRefusedOnce) {
+  FakePeer& client = connect();
+  client.set_room(0);
+  client.send("GET / HTTP/1.1\r\nBad field: x\r\n\r\n");
+  settle();
+  client.send("more");
+  settle();
+  client.set_room(FakePeer::kUnlimited);
+  settle();
+  EXPECT_TRUE(client.written().starts_with("HTTP/1.1 400 "));
+  EXPECT_EQ(client.written().find("HTTP/1.1", 1), std::string::npos) << "one answer";
+}
+
 TEST_F(BlockedClientTest, HugeHeadsWithHugeBodiesFitWhatTheClientLeaves) {
   policy().max_response_header_size = 512 * 1024;
   const std::string body = body_of(600 * 1024);
@@ -157,6 +205,44 @@ TEST_F(BlockedClientTest, HugeHeadsWithHugeBodiesFitWhatTheClientLeaves) {
   parties.client.set_room(FakePeer::kUnlimited);
   settle();
   EXPECT_TRUE(parties.client.written().ends_with(body));
+}
+
+// The head and a chunk had been read with what was wrong behind them.
+TEST_F(BlockedClientTest, NothingOfAResponseStandsBehindTheErrorInItsPlace) {
+  const Parties parties = open();
+  parties.client.set_room(10);
+  answer(parties.upstream,
+         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHELLO\r\nZZ\r\nbad");
+  parties.client.set_room(FakePeer::kUnlimited);
+  settle();
+  EXPECT_TRUE(parties.client.written().starts_with("HTTP/1.1 502 "));
+  EXPECT_EQ(parties.client.written().find("HELLO"), std::string::npos);
+}
+
+// The rest of its body is of no use to anybody once there is an answer.
+TEST_F(BlockedClientTest, AnAnswerIsNotCutForAnUploadThatStops) {
+  config.client.body_stall = 2s;
+  config.client.write_stall = 30s;
+  timeouts().write_stall = 2s;
+  const std::string post =
+      "POST http://api.test/x HTTP/1.1\r\nHost: api.test\r\nContent-Length: 100000\r\n\r\n";
+  for (const bool upstream_reads : {true, false}) {
+    SCOPED_TRACE(upstream_reads);
+    const Parties parties = open(post);
+    if (!upstream_reads) parties.upstream.set_room(10);
+    parties.client.send("0123456789 0123456789");
+    settle();
+    answer(parties.upstream, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");
+    advance(5s);
+    parties.client.set_room(10);
+    answer(parties.upstream, "ok");
+    advance(5s);
+    parties.client.set_room(FakePeer::kUnlimited);
+    settle();
+    EXPECT_TRUE(parties.client.written().ends_with("\r\n\r\nokok")) << parties.client.written();
+    part(parties);
+    settle();
+  }
 }
 
 }  // namespace

@@ -268,6 +268,22 @@ TEST_F(ConnectionTest, ABodyWhoseWriteFailedIsSentOnceByTheNextTry) {
   EXPECT_TRUE(client.written().starts_with("HTTP/1.1 200 ")) << client.written();
 }
 
+// It is longer than what is gathered, and all of it had been taken from the client.
+TEST_F(ConnectionTest, AChunkedBodyHasItsEndOnTheNextTryToo) {
+  FakePeer& client = ask(kGet);
+  FakePeer& upstream = open_upstream();
+  answer(upstream, kOk);
+  const std::string body(20'000, 'b');
+  client.send(join({"PUT http://api.test/ HTTP/1.1\r\nHost: api.test\r\n",
+                    "Transfer-Encoding: chunked\r\n\r\n4e20\r\n", body, "\r\n0\r\n\r\n"}));
+  settle();
+  upstream.fail_reads();
+  settle();
+  FakePeer& next = open_upstream();
+  settle();
+  EXPECT_TRUE(next.written().ends_with("b\r\n0\r\n\r\n"));
+}
+
 // The client leaves
 
 TEST_F(ConnectionTest, AClientThatLeavesCancelsItsRequestInWhateverPhaseItIs) {
@@ -355,6 +371,74 @@ TEST_F(ConnectionTest, AnIdleConnectionThatSpeaksOrEndsIsNotUsedAgain) {
     EXPECT_EQ(closed_for(reason), 1U);
     EXPECT_EQ(client.written(), kOkRelayed) << "a 408 on an idle connection is nobody's response";
   }
+}
+
+// The socket takes nothing of the second request, or fails the moment it is written.
+TEST_F(ConnectionTest, WhatIsSaidBeforeTheRequestIsWrittenIsNobodysAnswer) {
+  for (const bool broken : {false, true}) {
+    SCOPED_TRACE(broken);
+    FakePeer& client = ask(kPost);
+    FakePeer& old = open_upstream();
+    client.send("0123456789");
+    settle();
+    answer(old, kOk);
+    broken ? old.fail_writes() : old.set_room(0);
+    client.send(join({kPost, "0123456789"}));
+    client.turn();
+    answer(old, "HTTP/1.1 408 Late\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_FALSE(old.open());
+    FakePeer& fresh = open_upstream();
+    EXPECT_TRUE(fresh.written().ends_with("\r\n\r\n0123456789"));
+    answer(fresh, kOk);
+    EXPECT_EQ(client.written(), kOkRelayed + kOkRelayed);
+    fresh.send_eof();
+    settle();
+  }
+}
+
+TEST_F(ConnectionTest, WhatIsSaidBeforeTheRequestIsWrittenIsAnErrorWithoutAnotherTry) {
+  policy().retry.attempts = 0;
+  FakePeer& client = ask(kGet);
+  FakePeer& upstream = open_upstream();
+  answer(upstream, kOk);
+  upstream.set_room(0);
+  client.send(kGet);
+  client.turn();
+  answer(upstream, kOk);
+  EXPECT_FALSE(upstream.open());
+  EXPECT_NE(client.written().find("HTTP/1.1 502 "), std::string::npos);
+  EXPECT_NE(client.written().find("error=http_protocol_error"), std::string::npos);
+}
+
+TEST_F(ConnectionTest, ARecordHasThePathOfWhatWasRefused) {
+  keep_records();
+  ask("GET http://nobody.test/a?b HTTP/1.1\r\nHost: nobody.test\r\n\r\n");
+  const std::string line = records();
+  EXPECT_NE(line.find("\"host\":\"nobody.test\",\"path\":\"/a?b\""), std::string::npos) << line;
+}
+
+// Whose reading stands still, since its body is larger than what is read ahead.
+TEST_F(ConnectionTest, AQueuedRequestOfAClientThatHasLeftIsNotSent) {
+  policy().pool.max_connections = 1;
+  keep_records();
+  ask(kGet);
+  FakePeer& upstream = open_upstream();
+  for (const std::size_t size : {100UL * 1024, 10UL * 1024}) {
+    FakePeer& left =
+        ask(join({"POST http://api.test/x HTTP/1.1\r\nHost: api.test\r\nContent-Length: ",
+                  std::to_string(size), "\r\n\r\n", std::string(size, 'b')}));
+    left.send_eof();
+    settle();
+  }
+  FakePeer& last = ask(kGet);
+  upstream.take_written();
+  answer(upstream, kOk);
+  EXPECT_EQ(upstream.take_written().substr(0, 4), "GET ");
+  answer(upstream, kOk);
+  EXPECT_EQ(last.written(), kOkRelayed);
+  EXPECT_EQ(dialer.started(), 1U);
+  EXPECT_EQ(lines_of(records(4)).size(), 4U);
+  EXPECT_EQ(upstream.written(), "");
 }
 
 TEST_F(ConnectionTest, WithoutReuseEachRequestHasItsOwn) {

@@ -5,25 +5,7 @@
 namespace penstock {
 namespace {
 
-class ResponseTest : public ProxyTest {
- protected:
-  // Sends `request` on a connection of its own, and answers it.
-  struct Parties {
-    FakePeer& client;
-    FakePeer& upstream;
-  };
-  Parties open(std::string_view request) {
-    FakePeer& client = ask(request);
-    FakePeer& upstream = open_upstream();
-    return {client, upstream};
-  }
-  Parties open() { return open("GET http://api.test/x HTTP/1.1\r\nHost: api.test\r\n\r\n"); }
-  // Every later request opens a connection of its own again.
-  static void part(const Parties& parties) {
-    parties.client.send_eof();
-    parties.upstream.send_eof();
-  }
-};
+class ResponseTest : public ProxyTest {};
 
 struct Relayed {
   std::string_view name;
@@ -179,6 +161,37 @@ TEST_F(ResponseTest, HeldInTlsIsReadWithoutAnotherEvent) {
   }
 }
 
+TEST_F(ResponseTest, WhatHasComeGoesOnInOneWrite) {
+  std::string response = "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 65536\r\n\r\n";
+  response.append(65536, 'x');
+  for (const std::size_t record : {9999, 16384}) {
+    const Parties parties = open();
+    parties.upstream.read_at_most(record);
+    parties.upstream.send(response);
+    parties.upstream.take_from_kernel(response.size() - 1);
+    parties.upstream.turn();
+    EXPECT_EQ(parties.client.writes().size(), 1U);
+    EXPECT_TRUE(parties.client.written().ends_with(std::string(65536, 'x')));
+    part(parties);
+    settle();
+  }
+}
+
+TEST_F(ResponseTest, BehindWhichTheEndIsReadLeavesNoConnectionToUse) {
+  std::string response = "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: ";
+  const std::size_t length = BlockPool::kBlockBytes - (response + "16000\r\n\r\n").size();
+  response += std::to_string(length) + "\r\n\r\n" + std::string(length, 'x');
+  ASSERT_EQ(response.size(), BlockPool::kBlockBytes) << "the first read takes it all";
+  const Parties parties = open();
+  parties.upstream.send(response);
+  parties.upstream.send_eof();
+  parties.upstream.turn();
+  EXPECT_TRUE(parties.client.written().ends_with(std::string(length, 'x')));
+  EXPECT_EQ(pool_state().idle, 0U);
+  settle();
+  EXPECT_FALSE(parties.upstream.open());
+}
+
 TEST_F(ResponseTest, SplitAtEveryByteAndCutThereNeverLooksWhole) {
   const std::string_view responses[] = {
       "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 5\r\n\r\nhello",
@@ -240,6 +253,25 @@ TEST_F(ResponseTest, ThatIsNoHttpIs502AndNeverPassedOn) {
   }
 }
 
+TEST_F(ResponseTest, WhoseChunksAreBadIs502UntilSomeOfItWasSent) {
+  constexpr std::string_view kHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string_view chunks : {"zz\r\n", "2\r\nab\r\n-1\r\n"}) {
+    SCOPED_TRACE(chunks);
+    const Parties at_once = open();
+    answer(at_once.upstream, join({kHead, chunks}));
+    EXPECT_TRUE(at_once.client.written().starts_with("HTTP/1.1 502 ")) << at_once.client.written();
+    EXPECT_NE(at_once.client.written().find("error=http_response_transfer_coding;"),
+              std::string::npos);
+    EXPECT_FALSE(at_once.upstream.open());
+
+    const Parties apart = open();
+    answer(apart.upstream, kHead);
+    answer(apart.upstream, chunks);
+    EXPECT_TRUE(apart.client.written().starts_with("HTTP/1.1 200 OK\r\n"));
+    EXPECT_TRUE(apart.client.aborted());
+  }
+}
+
 TEST_F(ResponseTest, HeadsAreBoundedInterimOnesTogetherWithTheFinal) {
   policy().max_response_header_size = 1024;
   const Parties parties = open();
@@ -247,9 +279,22 @@ TEST_F(ResponseTest, HeadsAreBoundedInterimOnesTogetherWithTheFinal) {
     answer(parties.upstream, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
   }
   EXPECT_FALSE(parties.upstream.open());
-  EXPECT_NE(parties.client.written().find("error=http_response_header_section_size"),
-            std::string::npos);
+  EXPECT_NE(parties.client.written().find("error=http_protocol_error"), std::string::npos);
   EXPECT_NE(parties.client.written().find("limit=max_response_header_size"), std::string::npos);
+}
+
+TEST_F(ResponseTest, SmallChunksThatComeTogetherGoOnAsOne) {
+  const Parties parties = open();
+  std::string chunks;
+  for (int i = 0; i < 100; ++i) chunks += "1\r\nx\r\n";
+  answer(parties.upstream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
+  const std::string relayed =
+      "\r\n\r\n40\r\n" + std::string(64, 'x') + "\r\n24\r\n" + std::string(36, 'x') + "\r\n";
+  EXPECT_TRUE(parties.client.written().ends_with(relayed)) << parties.client.written();
+  answer(parties.upstream,
+         "2\r\nab\r\n2000\r\n" + std::string(0x2000, 'y') + "\r\n1\r\nc\r\n0\r\n\r\n");
+  EXPECT_TRUE(parties.client.written().ends_with(
+      relayed + "2\r\nab\r\n2000\r\n" + std::string(0x2000, 'y') + "\r\n1\r\nc\r\n0\r\n\r\n"));
 }
 
 TEST_F(ResponseTest, AnInterimResponseIsNoReasonToForgetACut) {

@@ -136,6 +136,7 @@ TEST_F(TimeTest, AMalformedDeadlineIsRefusedAndNothingIsDialled) {
     FakePeer& client = ask(get_with(field));
     EXPECT_TRUE(client.written().starts_with("HTTP/1.1 400 ")) << field << client.written();
     EXPECT_NE(client.written().find("X-Penstock-Timeout"), std::string::npos) << field;
+    EXPECT_EQ(client.written().find("phase"), std::string::npos) << "it never got that far";
   }
   EXPECT_EQ(dialer.started(), 0U);
 }

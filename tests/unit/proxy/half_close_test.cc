@@ -108,6 +108,31 @@ TEST_F(HalfCloseTest, ABodyWithoutItsEndIsNeverCompleted) {
   EXPECT_TRUE(upstream.written().ends_with("\r\n\r\nbod"));
 }
 
+// Without `expect_continue` nothing else would ever end it.
+TEST_F(HalfCloseTest, ABodyThatWaitsForA100AndCannotComeIsCancelled) {
+  timeouts().expect_continue.reset();
+  const std::string post =
+      join({kPostHead.substr(0, kPostHead.size() - 2), "Expect: 100-continue\r\n\r\n"});
+  FakePeer& client = ask(post);
+  FakePeer& upstream = open_upstream();
+  EXPECT_NE(upstream.written().find("Expect: 100-continue\r\n"), std::string::npos);
+  client.send_eof();
+  settle();
+  EXPECT_FALSE(client.open());
+  EXPECT_FALSE(upstream.open());
+}
+
+TEST_F(HalfCloseTest, ABodyThatWaitsForA100BehindAnotherRequestIsCancelledToo) {
+  timeouts().expect_continue.reset();
+  FakePeer& client =
+      ask_and_end(join({kGet, kPostHead.substr(0, kPostHead.size() - 21),
+                        "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n\r\n"}));
+  FakePeer& upstream = open_upstream();
+  answer(upstream, kOk);
+  EXPECT_FALSE(client.open());
+  EXPECT_FALSE(upstream.open());
+}
+
 TEST_F(HalfCloseTest, AResetIsNoHalfClose) {
   FakePeer& client = ask(kGet);
   client.fail_reads();

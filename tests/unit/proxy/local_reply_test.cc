@@ -212,6 +212,18 @@ TEST_F(LocalReplyTest, ABusyProxySaysWhenToTryAgain) {
   EXPECT_EQ(format().field("Retry-After"), "1");
 }
 
+// Which of several limits is meant, only the rest of the error says.
+TEST_F(LocalReplyTest, AdvisesByWhatIsWrong) {
+  error = {.code = ErrorCode::kConnectionLimitReached, .limit_key = "timeouts.queue"};
+  EXPECT_NE(format().body.find("process.max_upstream_connections"), std::string::npos);
+  error.source = ErrorSource::kInternal;
+  EXPECT_NE(format().body.find("LimitNOFILE"), std::string::npos);
+  error = {.code = ErrorCode::kHttpResponseHeaderSectionSize};
+  EXPECT_NE(format().body.find("1,000 fields"), std::string::npos);
+  error.limit_key = "max_response_header_size";
+  EXPECT_NE(format().body.find("Raise max_response_header_size"), std::string::npos);
+}
+
 TEST(PrefersJson, GoesByWeightThenByOrder) {
   const std::pair<std::string_view, bool> cases[] = {
       {"", false},

@@ -15,8 +15,9 @@ class PinnedTest : public ProxyTest {
 };
 
 TEST_F(PinnedTest, ARequestThatAuthenticatesItsConnectionKeepsItToItself) {
-  for (const std::string_view field : {"Authorization: NTLM TlRMTVNTUAAB",
-                                       "authorization: negotiate YII=", "Authorization: NTLM"}) {
+  for (const std::string_view field :
+       {"Authorization: NTLM TlRMTVNTUAAB", "authorization: negotiate YII=", "Authorization: NTLM",
+        "Authorization: NTLM\tTlRM"}) {
     SCOPED_TRACE(field);
     FakePeer& client = ask(with(field));
     FakePeer& upstream = open_upstream();
@@ -109,6 +110,19 @@ TEST_F(PinnedTest, ClosesWhenTheUpstreamDoesOrSpeaksUnasked) {
     next.send_eof();
     settle();
   }
+}
+
+// It closed while the request was on its way: nobody has authenticated the one that replaces it.
+TEST_F(PinnedTest, TheNewConnectionOfAnotherTryIsNobodysOwn) {
+  FakePeer& client = ask(with("Authorization: NTLM a"));
+  FakePeer& upstream = open_upstream();
+  answer(upstream, kOk);
+  client.send(kGet);
+  upstream.send_eof();
+  settle();
+  answer(open_upstream(), kOk);
+  EXPECT_EQ(pool_state().busy, 0U);
+  EXPECT_EQ(pool_state().idle, 1U);
 }
 
 TEST_F(PinnedTest, AReloadThatChangesWhatAConnectionIsEndsItsUse) {

@@ -83,6 +83,8 @@ class ProxyTest : public testing::Test {
                                                    .access_log = writer,
                                                    .clients = quota,
                                                    .hints = hints,
+                                                   .retries = retries,
+                                                   .buffers = buffers,
                                                    .log = log},
                                     make_table(), std::string(kPseudonym), 0);
     endpoint = std::make_shared<Endpoint>(Endpoint{.settings = config.listeners[0],
@@ -93,7 +95,6 @@ class ProxyTest : public testing::Test {
   void reload() {
     apply_pool_policies();
     proxy->reconfigure(make_table());
-    pool.on_reconfigured();
   }
 
   FakePeer& connect() {
@@ -116,6 +117,24 @@ class ProxyTest : public testing::Test {
     FakePeer& peer = dialer.complete();
     settle();
     return peer;
+  }
+  // A client whose request has come to the upstream, on a connection of its own.
+  struct Parties {
+    FakePeer& client;
+    FakePeer& upstream;
+  };
+  Parties open(std::string_view request) {
+    FakePeer& client = ask(request);
+    return {client, open_upstream()};
+  }
+  Parties open() {
+    FakePeer& client = get();
+    return {client, open_upstream()};
+  }
+  // Every later request opens a connection of its own again.
+  static void part(const Parties& parties) {
+    parties.client.send_eof();
+    parties.upstream.send_eof();
   }
   void answer(FakePeer& upstream, std::string_view response) {
     upstream.send(response);
@@ -179,6 +198,8 @@ class ProxyTest : public testing::Test {
   AccessLogWriter writer{access_log, 1};
   ClientQuota quota;
   PoolingHints hints;
+  RetryAllowances retries;
+  BufferBudget buffers;
   Log log{LogLevel::kOff};
   TrustStores trust;
   EndpointRef endpoint;

@@ -75,6 +75,8 @@ TEST_F(RedirectTest, AllElsePasses) {
       {"/a", "https://api.test/a", ""},
       // a path alone would name a host
       {"/a", "https://api.test//other.test/b", ""},
+      {"/a", "https://api.test/\\other.test/b", ""},
+      {"/a", "https://api.test/\t/other.test/b", ""},
       // no TLS of ours, another port of theirs, or the app speaks of https itself
       {"http://plain.test/a", "https://plain.test/b", ""},
       {"http://api.test:8443/a", "https://api.test/b", ""},

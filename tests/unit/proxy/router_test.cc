@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <ostream>
+#include <sstream>
 
 #include "http/parser.h"
 
@@ -76,12 +78,33 @@ class RouterTest : public testing::Test {
     RequestParser parser{ParseLimits{}};
     const ParseStep step = parser.next(request, head);
     EXPECT_EQ(step.event, ParseEvent::kHead) << parser.fault().reason;
-    const ListenerSettings settings = settings_of(door);
+    const ListenerSettings& settings = listeners.try_emplace(door, settings_of(door)).first->second;
     const SocketAddress local = *SocketAddress::from_ip("127.0.0.1", 3128);
     return route_request(*table, {settings, local}, head, "penstock-0badcafe", found);
   }
 
+  // What came of the request, in words.
+  std::string outcome(Door door, std::string_view request) {
+    const auto routed = route(door, request);
+    std::ostringstream out;
+    if (!routed) {
+      out << token(routed.error().code) << ' ' << routed.error().status << ' '
+          << routed.error().detail << " (asked for " << found.authority.host << ')';
+    } else if (found.for_us) {
+      out << "for us";
+    } else {
+      out << found.upstream->settings->name << ' ' << found.choice.host << ':' << found.choice.port
+          << (found.choice.tls ? " tls" : "") << (found.connect ? " connect" : "") << " Host "
+          << found.host_field << " path " << (found.add_slash ? "/" : "") << found.path << " of "
+          << found.authority.host << (found.catch_all ? " catch-all" : "") << " policy "
+          << (found.policy == &found.upstream->settings->policy ? "" : "of a route");
+    }
+    out << " form " << static_cast<int>(found.form) << (found.web_page ? " page" : "");
+    return out.str();
+  }
+
   std::shared_ptr<const RoutingTable> table;
+  std::map<Door, ListenerSettings> listeners;
   RequestHead head;
   Route found;  // used again and again, as an exchange does
 };
@@ -257,6 +280,10 @@ TEST_F(RouterTest, RefusesWhatIsMalformedMisdirectedDeniedOrALoop) {
        true},
       {Door::kOpen, "GET /", "Host: api.test\r\nSec-Fetch-Site: cross-site\r\n", kDenied, 403,
        true},
+      {Door::kOpen, "GET /", "Host: 127.0.0.1:3128\r\nSec-Fetch-Site: cross-site\r\n", kDenied, 403,
+       true},
+      {Door::kOpen, "GET /", "Host: 127.0.0.1:3128\r\nOrigin: http://other.test\r\n", kDenied, 403,
+       true},
   };
   for (const Refused& want : cases) {
     SCOPED_TRACE(std::string(want.line) + " | " + std::string(want.fields));
@@ -290,6 +317,53 @@ TEST_F(RouterTest, ServesPagesOfOurOwnOriginAndOfBrowsersThatAreAllowed) {
                                          "Sec-Fetch-Site: cross-site\r\n")));
 }
 
+// An origin is remembered: whatever was routed before, the outcome is that of a fresh value.
+TEST_F(RouterTest, NoRequestIsLedByTheOneBeforeIt) {
+  const std::pair<Door, std::string> requests[] = {
+      {Door::kOpen, request("GET http://api.test/x?y", "Host: other.test\r\n")},
+      {Door::kOpen, request("GET http://api.test/x#part", "Host: other.test\r\n")},
+      {Door::kOpen, request("GET http://api.test", "Host: api.test\r\n")},
+      {Door::kOpen, request("GET http://api.test?q", "Host: api.test\r\n")},
+      {Door::kOpen, request("GET http://api.test:9000/", "Host: api.test\r\n")},
+      {Door::kOpen, request("GET http://api.test.", "Host: api.test\r\n")},
+      {Door::kOpen, request("GET http://api.testing/", "Host: api.test\r\n")},
+      {Door::kOpen, request("GET https://plain.test/", "Host: plain.test\r\n")},
+      {Door::kOpen, request("GET http://plain.test/", "Host: plain.test\r\n")},
+      {Door::kOpen, request("POST http://alias.test/a", "Host: alias.test\r\n")},
+      {Door::kOpen, request("GET http://other.test/", "Host: other.test\r\n")},
+      {Door::kOpen, request("GET /x", "Host: api.test\r\n")},
+      {Door::kOpen, request("GET http://x@api.test/x", "Host: api.test\r\n")},
+      {Door::kOpen, request("CONNECT api.test:443", "Host: api.test\r\n")},
+      {Door::kOpen, request("OPTIONS *", "Host: api.test\r\n")},
+      {Door::kOpen, request("OPTIONS http://api.test/x", "Host: x\r\nMax-Forwards: 0\r\n")},
+      {Door::kOpen, request("TRACE http://api.test/x", "Host: x\r\nMax-Forwards: 1\r\n")},
+      {Door::kOpen, request("GET http://api.test/x", "Host: x\r\nVia: penstock-0badcafe\r\n")},
+      {Door::kOnlyApi, request("GET http://api.test/", "Host: api.test\r\n")},
+      {Door::kOnlyApi, request("GET http://plain.test/", "Host: plain.test\r\n")},
+      {Door::kBase, request("GET http://elsewhere.test/x", "Host: api.test\r\n")},
+      {Door::kBaseOrigin, request("GET http://elsewhere.test/x", "Host: api.test\r\n")},
+      {Door::kGone, request("GET http://api.test/", "Host: api.test\r\n")},
+  };
+  for (const auto& [door, text] : requests) {
+    found = Route();
+    const std::string fresh = outcome(door, text);
+    for (const auto& [before, other] : requests) {
+      found = Route();
+      outcome(before, other);
+      EXPECT_EQ(outcome(door, text), fresh) << text << "after\n" << other;
+      EXPECT_EQ(outcome(door, text), fresh) << text << "twice, after\n" << other;
+    }
+  }
+}
+
+TEST_F(RouterTest, ANewTableIsAskedAnew) {
+  const std::string text = request("GET http://box/x", "Host: box\r\n");
+  EXPECT_TRUE(route(Door::kOpen, text).has_value());
+  const auto old = table;  // lives on, as in an exchange
+  make_table(false);
+  EXPECT_FALSE(route(Door::kOpen, text).has_value());
+}
+
 TEST_F(RouterTest, DeniesUnknownHostsWithoutACatchAll) {
   make_table(false);
   const auto routed =
@@ -310,6 +384,27 @@ TEST_F(RouterTest, A10ClientWithoutHostNeedsAnAbsoluteUrl) {
   const auto routed = route(Door::kOpen, "GET / HTTP/1.0\r\n\r\n");
   ASSERT_FALSE(routed.has_value());
   EXPECT_EQ(routed.error().status, 400);
+}
+
+TEST_F(RouterTest, TakesTheRouteThatExplainNames) {
+  UpstreamSettings routed = upstream("api", {"api.test"}, SchemeMode::kHttp);
+  routed.routes.resize(2);
+  routed.routes[0].methods = {"CONNECT"};
+  routed.routes[1].path_prefix = "/?x";
+  Config config;
+  config.upstreams = {std::move(routed)};
+  TrustStores trust;
+  table = *RoutingTable::create(std::make_shared<const Config>(std::move(config)), trust, nullptr);
+  const auto taken = [&](std::string_view line) {
+    EXPECT_TRUE(route(Door::kOpen, request(line, "Host: api.test\r\n")).has_value()) << line;
+    const UpstreamSettings& settings = *found.upstream->settings;
+    if (found.policy == &settings.policy) return -1;
+    return found.policy == &settings.routes[0].policy ? 0 : 1;
+  };
+  EXPECT_EQ(taken("CONNECT api.test:443"), 0);
+  EXPECT_EQ(taken("GET http://api.test?x=1"), 1);
+  EXPECT_EQ(taken("GET http://api.test/?x=1"), 1);
+  EXPECT_EQ(taken("GET http://api.test"), -1);
 }
 
 TEST_F(RouterTest, RemembersNothingOfTheRequestBefore) {

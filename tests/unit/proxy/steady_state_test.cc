@@ -109,6 +109,8 @@ class SteadyStateTest : public testing::Test {
                                                    .access_log = writer,
                                                    .clients = quota,
                                                    .hints = hints,
+                                                   .retries = retries,
+                                                   .buffers = buffers,
                                                    .log = log},
                                     *table, "penstock-0badcafe", 0);
     const auto endpoint =
@@ -160,6 +162,8 @@ class SteadyStateTest : public testing::Test {
   AccessLogWriter writer{access_log, 1};
   ClientQuota quota;
   PoolingHints hints;
+  RetryAllowances retries;
+  BufferBudget buffers;
   Log log{LogLevel::kOff};
   TrustStores trust;
   std::unique_ptr<Proxy> proxy;

@@ -29,6 +29,7 @@ TEST_P(PortOwner, IsFoundWithItsPidAndCommand) {
   const std::string owner = port_owner(*SocketAddress::from_ip(asked, bound(*fd).port()));
   EXPECT_TRUE(owner.starts_with("pid " + std::to_string(getpid()) + " (")) << owner;
   EXPECT_NE(owner.find("server_test"), std::string::npos) << owner;
+  EXPECT_TRUE(is_own_port(*SocketAddress::from_ip(asked, bound(*fd).port())));
 }
 
 INSTANTIATE_TEST_SUITE_P(Addresses, PortOwner,
@@ -44,6 +45,7 @@ TEST(PortOwner, NobodyHasAPortThatIsFree) {
   EXPECT_EQ(port_owner(*SocketAddress::from_ip("127.0.0.2", address.port())), "");
   close(*fd);
   EXPECT_EQ(port_owner(address), "");
+  EXPECT_FALSE(is_own_port(address));
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ std::string escaped(std::string_view text) {
 
 std::string json(std::string_view text) { return escaped<write_json_escaped>(text); }
 std::string text(std::string_view bytes) { return escaped<write_text_escaped>(bytes); }
+std::string html(std::string_view bytes) { return escaped<write_html_escaped>(bytes); }
 
 struct Case {
   std::string in;
@@ -114,6 +115,20 @@ TEST(TextEscape, LeavesNothingThatCouldForgeALineOrATerminalSequence) {
     EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](char o) { return o > ' ' && o < 0x7f; }));
   }
 }
+
+TEST(HtmlEscape, LeavesNothingThatMarkupIsMadeOf) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes(random() % 40, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    for (const char c : html(bytes)) {
+      EXPECT_EQ(std::string_view("<>\"'").find(c), std::string_view::npos) << bytes;
+      EXPECT_FALSE((c >= 0 && c < 0x20) || c == 0x7f) << bytes;
+    }
+  }
+}
+
+TEST(HtmlEscape, ReplacesEachAmpersand) { EXPECT_EQ(html("&&lt;"), "&amp;&amp;lt;"); }
 
 }  // namespace
 }  // namespace penstock

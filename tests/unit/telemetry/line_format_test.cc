@@ -47,7 +47,8 @@ TEST(JsonLine, HoldsEveryFieldOfAnAnsweredRequestInOrder) {
             R"("conn_id":17,"conn_requests":3,"reused":true,"attempts":1,)"
             R"("queue_ms":0.004,"send_ms":0.036,"wait_ms":12.345,"receive_ms":0.005,)"
             R"("exchange_ms":12.380,"total_ms":12.500,)"
-            R"("traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})");
+            R"("traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",)"
+            R"("span_id":"000000000000ab12"})");
 }
 
 TEST(JsonLine, NamesErrorPhaseLimitAndCloseReason) {

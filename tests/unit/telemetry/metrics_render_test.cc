@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -124,6 +125,8 @@ TEST(Render, HasEveryFamilyWithItsType) {
       {"penstock_pool_connections_limit", "gauge"},
       {"penstock_pool_waiting", "gauge"},
       {"penstock_pool_oldest_wait_seconds", "gauge"},
+      {"penstock_pool_paused", "gauge"},
+      {"penstock_certificate_not_after_seconds", "gauge"},
       {"penstock_pool_acquires_total", "counter"},
       {"penstock_retries_total", "counter"},
       {"penstock_tunnels", "gauge"},
@@ -137,6 +140,8 @@ TEST(Render, HasEveryFamilyWithItsType) {
       {"penstock_log_dropped_lines_total", "counter"},
       {"penstock_dns_lookups_total", "counter"},
       {"penstock_loop_lag_seconds", "gauge"},
+      {"penstock_buffer_bytes", "gauge"},
+      {"penstock_buffer_bytes_limit", "gauge"},
       {"penstock_build_info", "gauge"},
       {"process_cpu_seconds_total", "counter"},
       {"process_resident_memory_bytes", "gauge"},
@@ -181,7 +186,8 @@ TEST(Render, ShowsThePools) {
                              .upgraded = 4,
                              .limit = 50,
                              .waiting = 6,
-                             .oldest_wait = std::chrono::milliseconds(1500)},
+                             .oldest_wait = std::chrono::milliseconds(1500),
+                             .paused = true},
                             {.upstream = "rest", .limit = 1000}};
   const Scrape scrape(MetricsRegistry().render(pools, process()));
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="payments",state="dialing"})"], 1);
@@ -192,7 +198,36 @@ TEST(Render, ShowsThePools) {
   EXPECT_EQ(scrape[R"(penstock_pool_connections_limit{upstream="payments"})"], 50);
   EXPECT_EQ(scrape[R"(penstock_pool_waiting{upstream="payments"})"], 6);
   EXPECT_EQ(scrape[R"(penstock_pool_oldest_wait_seconds{upstream="payments"})"], 1.5);
+  EXPECT_EQ(scrape[R"(penstock_pool_paused{upstream="payments"})"], 1);
+  EXPECT_EQ(scrape[R"(penstock_pool_paused{upstream="rest"})"], 0);
   EXPECT_EQ(scrape[R"(penstock_pool_connections{upstream="rest",state="busy"})"], 0);
+}
+
+TEST(Render, SaysThatALimitIsNone) {
+  const PoolGauges pools = {{.upstream = "rest", .limit = std::numeric_limits<double>::infinity()}};
+  const std::string text = MetricsRegistry().render(pools, process());
+  EXPECT_NE(text.find("penstock_pool_connections_limit{upstream=\"rest\"} +Inf\n"),
+            std::string::npos);
+}
+
+TEST(Render, ShowsTheEndOfACertificateWhereThereIsOne) {
+  const PoolGauges pools = {
+      {.upstream = "payments", .certificate_not_after = wall_micros(1'800'000'000'000'000)},
+      {.upstream = "rest"}};
+  const Scrape scrape(MetricsRegistry().render(pools, process()));
+  EXPECT_EQ(scrape[R"(penstock_certificate_not_after_seconds{upstream="payments"})"], 1.8e9);
+  EXPECT_FALSE(scrape.has(R"(penstock_certificate_not_after_seconds{upstream="rest"})"));
+}
+
+TEST(Render, ShowsEveryReasonToTurnAClientAwayBeforeItHappens) {
+  MetricsRegistry registry;
+  registry.add_worker().listener("127.0.0.1:3128").rejected[RejectReason::kWebPage].add();
+  const Scrape scrape(registry.render({}, process()));
+  const std::string series = "penstock_client_rejected_total{listener=\"127.0.0.1:3128\",reason=";
+  EXPECT_EQ(scrape[series + "\"web_page\"}"], 1);
+  EXPECT_EQ(scrape[series + "\"not_allowed\"}"], 0);
+  EXPECT_EQ(scrape[series + "\"max_connections\"}"], 0);
+  EXPECT_EQ(scrape[series + "\"file_descriptors\"}"], 0);
 }
 
 TEST(Render, AddsTheWorkersUp) {
@@ -200,7 +235,8 @@ TEST(Render, AddsTheWorkersUp) {
   const Timeline timeline = reused_timeline();
   for (const std::uint64_t share : {3, 4}) {
     WorkerMetrics& worker = registry.add_worker();
-    for (std::uint64_t i = 0; i < share; ++i) record(worker, answered(timeline));
+    for (std::uint64_t i = 0; i < share; ++i)
+      record(worker.upstream("payments"), answered(timeline));
     UpstreamMetrics& upstream = worker.upstream("payments");
     upstream.acquires[AcquireResult::kIdle].add(share);
     upstream.connections_opened.add(share);
@@ -298,11 +334,9 @@ TEST(Render, MayRunWhileWorkersCount) {
   const auto count = [&] {
     WorkerMetrics& worker = registry.add_worker();
     const Timeline timeline = reused_timeline();
-    ExchangeRecord exchange = timed_out(timeline);
+    const ExchangeRecord exchange = timed_out(timeline);
     for (int i = 0; i < kRounds; ++i) {
-      const std::string name = "upstream-" + std::to_string(i % 20);
-      exchange.upstream = name;
-      record(worker, exchange);
+      record(worker.upstream("upstream-" + std::to_string(i % 20)), exchange);
       worker.listener("l").client_connections.add(1);
     }
     --counting;

@@ -111,17 +111,6 @@ TEST(Record, CountsAnErrorUnderItsPhaseOrNone) {
   EXPECT_EQ(all, 2u);
 }
 
-TEST(WorkerMetrics, CountsAnExchangeUnderItsUpstream) {
-  MetricsRegistry registry;
-  WorkerMetrics& worker = registry.add_worker();
-  const Timeline timeline;
-  record(worker, answered(timeline));
-  const auto& requests = worker.upstream("payments").requests;
-  EXPECT_EQ(requests[CodeClass::k2xx][StatusSource::kUpstream].value(), 1u);
-  record(worker, {.timeline = timeline, .error = ErrorCode::kHttpRequestError});
-  EXPECT_EQ(worker.upstream("").requests[CodeClass::kNone][StatusSource::kNone].value(), 1u);
-}
-
 TEST(WorkerMetrics, KeepsAddressesWhileOthersComeAndGo) {
   WorkerMetrics worker;
   UpstreamMetrics* const upstream = &worker.upstream("m");

@@ -1,0 +1,10 @@
+# Writes a C++ file in which each file is a text: cmake -DOUT=FILE -DFILES=NAME=PATH,... -P embed.cmake
+string(REPLACE "," ";" pairs "${FILES}")
+set(code "#include \"server/dashboard_assets.h\"\n\nnamespace penstock::asset {\n\n")
+foreach(pair IN LISTS pairs)
+  string(REGEX MATCH "^([^=]*)=(.*)$" _ "${pair}")
+  set(name ${CMAKE_MATCH_1})
+  file(READ ${CMAKE_MATCH_2} text)
+  string(APPEND code "const std::string_view ${name} = R\"embedded(${text})embedded\";\n\n")
+endforeach()
+file(WRITE ${OUT} "${code}}  // namespace penstock::asset\n")
