@@ -2,21 +2,46 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <ranges>
 #include <system_error>
 #include <utility>
+
+#include "server/manager_variables.h"
 
 namespace penstock {
 
 namespace {
 
+constexpr int kFirst = 3;
+constexpr std::string_view kNameless = "unknown";
+
+std::string take_variable(const char* name) {
+  std::string text(variable(name));
+  ::unsetenv(name);
+  return text;
+}
+
+std::vector<std::string> split(std::string_view names) {
+  std::vector<std::string> all;
+  for (const auto name : std::views::split(names, ':')) all.emplace_back(name.begin(), name.end());
+  return all;
+}
+
 Unexpected<std::string> wrong(std::string why) { return {std::move(why)}; }
 
-bool is_listening_stream(int fd) { return ::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0; }
+int option_of(int fd, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+bool is_listening_stream(int fd) {
+  return option_of(fd, SO_TYPE) == SOCK_STREAM && option_of(fd, SO_ACCEPTCONN) == 1;
+}
 
 std::string in_words(const std::vector<std::string>& names) {
   if (names.empty()) return "systemd passed no socket at all";
@@ -28,13 +53,15 @@ std::string in_words(const std::vector<std::string>& names) {
 }  // namespace
 
 PassedSockets::PassedSockets() {
-  char** names = nullptr;
-  const int count = ::sd_listen_fds_with_names(1, &names);
-  for (int i = 0; i < count; ++i) {
-    sockets_.emplace(names[i], UniqueFd(SD_LISTEN_FDS_START + i));
-    std::free(names[i]);
+  const bool for_us = number_in<pid_t>(take_variable("LISTEN_PID")) == ::getpid();
+  const int count = number_in<int>(take_variable("LISTEN_FDS")).value_or(0);
+  const std::vector<std::string> names = split(take_variable("LISTEN_FDNAMES"));
+  if (!for_us) return;
+  for (std::size_t i = 0; std::cmp_less(i, count); ++i) {
+    const int fd = kFirst + static_cast<int>(i);
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return;  // it is not open, nor are those behind it
+    sockets_.emplace(i < names.size() ? names[i] : kNameless, UniqueFd(fd));
   }
-  std::free(names);
 }
 
 Result<std::vector<UniqueFd>, std::string> PassedSockets::duplicate(std::string_view name) const {

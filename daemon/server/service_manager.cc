@@ -1,6 +1,6 @@
 #include "server/service_manager.h"
 
-#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "event/loop.h"
+#include "server/manager_variables.h"
 #include "server/notify_socket.h"
 
 namespace penstock {
@@ -143,16 +144,23 @@ void ServiceManager::on_status_due() {
 }
 
 void ServiceManager::start_watchdog() {
-  std::uint64_t interval_us = 0;
-  const int result = sd_watchdog_enabled(0, &interval_us);  // minds $WATCHDOG_PID
-  if (result < 0) {
-    log_.warning("$WATCHDOG_USEC cannot be used: there is no watchdog",
-                 {{"error", std::strerror(-result)}});
-  }
-  if (result <= 0) interval_us = adopted_watchdog_usec_;
+  const std::uint64_t interval_us = watchdog_for_us().value_or(adopted_watchdog_usec_);
   if (interval_us == 0) return;
   feed_every_ = std::chrono::microseconds(interval_us / 2);
   on_watchdog_due();
+}
+
+// In microseconds; nothing when it is off or another process feeds it.
+std::optional<std::uint64_t> ServiceManager::watchdog_for_us() const {
+  const std::string_view interval = variable("WATCHDOG_USEC");
+  const std::string_view pid = variable("WATCHDOG_PID");
+  if (interval.empty() || (!pid.empty() && number_in<pid_t>(pid) != ::getpid())) return {};
+  const auto number = number_in<std::uint64_t>(interval);
+  if (!number || *number == 0) {
+    log_.warning("$WATCHDOG_USEC cannot be used: there is no watchdog", {{"value", interval}});
+    return {};
+  }
+  return number;
 }
 
 void ServiceManager::on_watchdog_due() {

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "base/delegate.h"
@@ -61,6 +62,7 @@ class ServiceManager {
   bool try_to_send(const std::string& lines);
   void send_with_status(const std::string& lines);
   void start_watchdog();
+  std::optional<std::uint64_t> watchdog_for_us() const;
   void on_watchdog_due();
   void on_workers_alive();
   void on_status_due();

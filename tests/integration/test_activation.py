@@ -143,6 +143,22 @@ def test_a_daemon_that_got_no_socket_says_so(folder):
     assert done.returncode == CONFIG and "systemd passed no socket at all" in done.stderr, done.stderr
 
 
+def test_sockets_for_another_process_are_not_taken(folder):
+    port, = free_ports(1)
+    path = folder / "penstock.yaml"
+    path.write_text("listeners: [{address: 'systemd:web'}]\n")
+    done = subprocess.run([*activated(f"web={port}"), "/usr/bin/env", "LISTEN_PID=1", BINARY, "run", "-c", str(path)],
+                          capture_output=True, text=True, timeout=20 * TIME_FACTOR)
+    assert done.returncode == CONFIG and "systemd passed no socket at all" in done.stderr, done.stderr
+
+
+def test_a_socket_without_a_name_is_called_unknown(stack, origin):
+    port, = free_ports(1)
+    stack.penstock(stack.to(origin), listeners=[{"address": "systemd:unknown"}],
+                   command=[*activated(f"web={port}"), "/usr/bin/env", "-u", "LISTEN_FDNAMES"])
+    assert fetch(port) == 200
+
+
 RESTARTS = 10
 
 
