@@ -13,6 +13,7 @@ import time
 import pytest
 
 from support import dns_server
+from support.kernel_sockets import is_dialled
 from support.penstock import assert_elapsed, assert_failed
 from support.scripted_origin import answering
 from support.waiting import TIME_FACTOR, pause, wait_until
@@ -201,9 +202,9 @@ def test_resolve(stack, limit, succeeds, monkeypatch):
         assert_ended_by(proxy, response, limit, 504, "dns_timeout", "resolve", "timeouts.resolve")
 
 
-def drain_and_serve(backlog, after):
-    """Frees the queue after a while; the kernel's next SYN (1 s after the first) then gets through."""
-    pause(after)
+def drain_and_serve(backlog):
+    """Frees the queue once a SYN was dropped; the kernel's next one (1 s after it) then gets through."""
+    wait_until(lambda: is_dialled(backlog.port), "it is dialled")
     for filler in backlog.fillers:
         filler.close()
     backlog.listener.settimeout(5 * TIME_FACTOR)
@@ -225,7 +226,7 @@ def test_connect(stack, limit, succeeds):
         return
     with proxy.client() as client:
         client.request("http://api.test/")
-        served = drain_and_serve(backlog, DELAY)
+        served = drain_and_serve(backlog)
         assert client.response().body == b"ok"
         served.close()
     assert proxy.wait_for_log()["connect_ms"] >= 900
