@@ -22,10 +22,15 @@ LIMIT, DELAY, NEVER = 0.3, 0.6, 60
 AMPLE = 2.5
 MIB = 1 << 20
 both = pytest.mark.parametrize("limit, succeeds", [(LIMIT, False), (20 * LIMIT, True)], ids=["limit", "control"])
+both_ample = pytest.mark.parametrize("limit, succeeds", [(AMPLE, False), (20 * LIMIT, True)], ids=["limit", "control"])
 
 
 def ms(seconds):
     return f"{round(seconds * 1000)}ms"
+
+
+def told(seconds):
+    return ms(seconds) if seconds < 1 else f"{seconds:g}s"
 
 
 def delay(succeeds):
@@ -44,7 +49,7 @@ def assert_logged(proxy, error, phase, key, **more):
 def assert_ended_by(proxy, response, limit, status, error, phase, key):
     """A whole answer of the proxy's own, in time, and the log that says the same."""
     assert_failed(response, status, error, phase, key)
-    assert f"limit={key} {ms(limit)} " in " ".join(response.all("proxy-status"))
+    assert f"limit={key} {told(limit)} " in " ".join(response.all("proxy-status"))
     assert_elapsed(response.seconds, limit)
     assert_logged(proxy, error, phase, key, status=status, status_source="proxy")
     assert proxy.metrics("penstock_errors_total", token=error, phase=phase) == 1
@@ -128,8 +133,8 @@ def test_client_write_stall(stack, limit, succeeds):
         assert client.ending() == "reset"
 
 
-# ATS: inactive_client_timeout
-@both
+# ATS: inactive_client_timeout. The limit also runs before the first request.
+@both_ample
 def test_client_idle_timeout(stack, limit, succeeds):
     proxy = stack.penstock(stack.to(stack.origin()), client={"idle_timeout": ms(limit)})
     begun = time.monotonic()  # the proxy's clock begins with the answer, which may reach us late
@@ -373,7 +378,7 @@ def test_a_client_that_reads_slowly_is_no_stall_of_the_origin(stack):
         assert len(head.body) == 64 * MIB
 
 
-@both
+@both_ample
 def test_total_before_the_head(stack, limit, succeeds):
     def answer(connection, request):
         connection.pause(delay(succeeds))
@@ -404,14 +409,16 @@ def test_total_while_waiting_for_another_s_dial(stack, limit, succeeds):
 
 
 # ATS: active_timeout
-@pytest.mark.parametrize("limit, succeeds", [(AMPLE, False), (20 * LIMIT, True)], ids=["limit", "control"])
+@both_ample
 def test_total_after_the_head(stack, limit, succeeds):
     """Its bytes do not put it off."""
+    size, every = (50, DELAY / 12) if succeeds else (1, 0.1)
+
     def answer(connection, request):
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\nxxx")
-        for _ in range(597):
-            connection.pause(DELAY / 597 if succeeds else 0.1)
-            connection.send(b"x")
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n" + b"x" * size)
+        for _ in range(600 // size - 1):
+            connection.pause(every)
+            connection.send(b"x" * size)
 
     proxy = stack.penstock(stack.to(stack.origin(answering(answer)), timeouts={"total": ms(limit)}))
     with proxy.client() as client:
