@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import threading
+import time
 
 import pytest
 
@@ -148,10 +149,14 @@ def test_a_used_connection_is_not_closed_by_the_idle_timeout(stack):
     """Go: TestTransportIdleConnTimeout, its half of the connection that is in use again and again."""
     origin = stack.origin()
     proxy = stack.penstock(stack.to(origin, pool={"idle_timeout": "2500ms"}))
+    before, rested = time.monotonic(), 0
     for _ in range(8):
+        begun = time.monotonic()
         assert proxy.fetch("http://api.test/").status == 200
+        rested += time.monotonic() - before >= 2.5  # only where the machine stood still it may have been idle for so long
+        before = begun
         pause(0.4)
-    assert origin.accepted == 1
+    assert origin.accepted <= 1 + rested
     wait_until(lambda: origin.open == 0, "left alone it is closed")
 
 
