@@ -15,7 +15,7 @@ import pytest
 from support.ca import CertificateAuthority
 from support.dns_server import NXDOMAIN, Answer
 from support.parallel import again_and_again
-from support.penstock import assert_failed
+from support.penstock import assert_failed, free_ports
 from support.scripted_origin import answering, server_context
 from support.waiting import wait_until
 
@@ -100,8 +100,9 @@ def test_a_change_of_address_under_load_fails_nobody(stack, report):
     def by_address(connection, request):
         connection.reply(connection.sock.getsockname()[0].encode())
 
-    old = stack.origin(answering(by_address), tls=False, address="127.0.0.2")
-    new = stack.origin(answering(by_address), tls=False, address="127.0.0.3", port=old.port)
+    port, = free_ports(1)  # on both addresses
+    old = stack.origin(answering(by_address), tls=False, address="127.0.0.2", port=port)
+    stack.origin(answering(by_address), tls=False, address="127.0.0.3", port=port)
     moved = threading.Event()
 
     def script(name, kind, transport):
