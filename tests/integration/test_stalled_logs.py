@@ -25,8 +25,11 @@ class Pipe:
         self.path = path
         self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         if size:
-            fcntl.fcntl(self._reader, F_SETPIPE_SZ, size)
+            self.resize(size)
         self.text = b""
+
+    def resize(self, size):
+        fcntl.fcntl(self._reader, F_SETPIPE_SZ, size)
 
     def read(self):
         """All that is there."""
@@ -91,10 +94,12 @@ def test_requests_go_on_while_nobody_reads_the_access_log(stack, tmp_path, repor
     wait_until(lambda: "lines of the access log are lost" in proxy.stderr, "it is told")
     with being_read(pipe):
         wait_until(lambda: "the access log is written again" in proxy.stderr, "it flows again", 30)
+        lost = int(proxy.stderr.partition("lost=")[2].split()[0])
+        # At its end the daemon waits a second for a reader that stands still.
+        wait_until(lambda: pipe.text.count(b"\n") + lost >= asked, "all that was kept has come")
         proxy.stop()
     lines = [json.loads(line) for line in pipe.read().splitlines()]
     assert proxy.stderr.count("lines of the access log are lost") == 1
-    lost = int(proxy.stderr.partition("lost=")[2].split()[0])
     assert len(lines) + lost == asked
     report("lines written and lost while a pipe stood still", f"{len(lines)}, {lost}")
 
@@ -134,6 +139,9 @@ def test_nobody_waits_for_a_reader_of_standard_error(stack, pipe):
     assert response.status == 200 and response.seconds < slack()
     assert dropped(proxy, "daemon") == 0  # all of it waits
     with being_read(pipe):
+        # At its end the daemon waits half a second for a reader that stands still: then its last lines find room.
+        wait_until(lambda: b"does not allow" in pipe.text and pipe.text.count(b"configuration reloaded") == 60, "all has come")
+        pipe.resize(1 << 16)
         proxy.stop()
     messages = [json.loads(line)["message"] for line in pipe.read().splitlines()]
     assert messages.count("configuration reloaded") == 60
