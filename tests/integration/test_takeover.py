@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,13 @@ import yaml
 
 from support.client import Client, refuses
 from support.notify_socket import NotifySocket
-from support.penstock import BINARY, SANITIZER, free_ports
+from support.penstock import BINARY, SANITIZER, UnixConnection, free_ports
 from support.scripted_origin import answering
 from support.steady_load import SteadyLoad
-from support.waiting import TIME_FACTOR, wait_until
+from support.waiting import TIME_FACTOR, pause, wait_until
 
 UPGRADES = 20
+LAST_WAIT_SECONDS = 1  # of the old process, for a manager that does not read
 FAILURE, USAGE, CONFIG = 1, 64, 78
 
 
@@ -120,6 +123,18 @@ def test_a_socket_whose_file_was_removed_is_made_anew(both):
     assert not os.path.exists(path)
 
 
+def answers(path):
+    """The admin server of a daemon, whose loop turns then."""
+    connection = UnixConnection(str(path), 10 * TIME_FACTOR)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 def test_an_admin_address_that_is_a_unix_socket_moves_too(stack, short_folder, runtime):
     path = short_folder / "admin.sock"
     port, = free_ports(1)
@@ -127,7 +142,7 @@ def test_an_admin_address_that_is_a_unix_socket_moves_too(stack, short_folder, r
     config.write_text(yaml.safe_dump({"listeners": [{"address": f"127.0.0.1:{port}"}],
                                       "admin": {"address": f"unix:{path}"}}))
     old = another(None, runtime, config)
-    wait_until(lambda: path.is_socket() and not refuses(port), "it serves")
+    wait_until(lambda: answers(path), "it serves, and may be taken over from")  # its control socket is the last one made
     made = os.stat(path).st_ino
     new = another(None, runtime, config)
     try:
@@ -502,17 +517,37 @@ def test_the_manager_is_told_which_process_is_the_main_one(stack, both, runtime)
     manager.close()
 
 
+def read_after_the_handover(manager, stderr):
+    """A while after it; returns the longest time that the old one can have waited for us to do so."""
+    looks = [time.monotonic()]
+
+    def has_handed_over():
+        looks.append(time.monotonic())
+        return "another process serves in our place" in stderr.read_text()
+
+    wait_until(has_handed_over, "the old one has handed over", 30)
+    pause(0.1)
+    manager.read()
+    return time.monotonic() - looks[-2]
+
+
 def test_a_manager_that_does_not_read_is_told_later_which_process_is_the_main_one(stack, both, runtime):
     manager = NotifySocket()
     runtime += manager.command()[1:]
     proxy = both()
     first, _ = manager.wait_for("READY")
-    manager.fill()
-    old = proxy.take_over()
+    told = None
+    while not told:
+        manager.fill()
+        with ThreadPoolExecutor() as pool:
+            seconds = pool.submit(read_after_the_handover, manager, proxy.stderr_path)
+            old = proxy.take_over()
+        gone(old)
+        told = manager.count("MAINPID")
+        assert told or seconds.result() > LAST_WAIT_SECONDS, "the old one waits so long at its end for room"
     _, message = manager.wait_for("MAINPID")
     assert message == {"MAINPID": str(proxy.process.pid)}
     manager.wait_for("READY", after=first + 1)  # each process tries for itself: either may come first
-    gone(old)
     proxy.stop()
     manager.close()
 
@@ -526,7 +561,8 @@ def test_the_new_one_feeds_the_old_ones_watchdog(stack, both, runtime):
     proxy = both()
     manager.wait_for("WATCHDOG")
     proxy.command = bare
-    gone(proxy.take_over())
+    with manager.reading():  # or its queue of ten is full of WATCHDOGs when the old one ends
+        gone(proxy.take_over())
     index, _ = manager.wait_for("READY", after=manager.wait_for("MAINPID")[0])
     for _ in range(3):
         index, _ = manager.wait_for("WATCHDOG", after=index + 1)

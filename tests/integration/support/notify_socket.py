@@ -2,7 +2,9 @@
 
 import os
 import socket
+import threading
 import uuid
+from contextlib import contextmanager
 
 from .waiting import wait_until
 
@@ -42,6 +44,23 @@ class NotifySocket:
             except BlockingIOError:
                 return self.messages
             self.messages.append(dict(line.split("=", 1) for line in text.splitlines()))
+
+    @contextmanager
+    def reading(self):
+        """Inside the with block all that comes is read at once, as a service manager does."""
+        over = threading.Event()
+
+        def read():
+            while not over.wait(0.01):
+                self.read()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield
+        finally:
+            over.set()
+            reader.join()
 
     def count(self, key):
         return sum(key in message for message in self.read())
