@@ -3,14 +3,17 @@ under load without one failed request."""
 
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from support.ca import CertificateAuthority
 from support.client import refuses
+from support.http1 import Truncated
 from support.penstock import assert_failed, free_ports
 from support.scripted_origin import answering
+from support.steady_load import RESTED_SECONDS
 from support.waiting import pause, wait_until
 
 
@@ -274,8 +277,24 @@ def test_listeners_come_and_go_with_a_reload(stack):
     assert proxy.fetch("http://api.test/", listener=0).status == 200
     assert proxy.fetch("http://api.test/", listener=1).status == 200
     assert refuses(kept.sock.getpeername()[1]), "the reload is over when each worker has closed the old one"
-    assert kept.fetch("http://api.test/").status == 200, "a client of a listener that went is served on"
     kept.close()
+
+
+def test_an_idle_client_of_a_listener_that_goes_has_one_request_more(stack):
+    proxy = stack.penstock(stack.to(stack.origin()), listeners=2)
+    served = False
+    while not served:
+        with proxy.client(1) as kept:
+            assert kept.fetch("http://api.test/").status == 200
+            proxy.ports[1], = free_ports(1)
+            rested = time.monotonic()
+            proxy.reload(proxy.settings)
+            try:
+                response = kept.fetch("http://api.test/")
+                assert (response.status, response.get("connection")) == (200, "close")
+                served = True
+            except (Truncated, ConnectionError):
+                assert time.monotonic() - rested > RESTED_SECONDS, "only who asks nothing for half a second finds it closed"
 
 
 def test_a_listener_that_cannot_be_opened_refuses_the_whole_file(stack):
