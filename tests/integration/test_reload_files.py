@@ -92,8 +92,8 @@ def test_a_changed_certificate_is_read_without_a_signal(stack, ca, tmp_path):
     assert proxy.fetch("http://api.test/").status == 200
     shutil.copy(CertificateAuthority(tmp_path / "other", "another CA").file, file)
     wait_until(lambda: revision(proxy) == 2, "the certificate is read")
-    assert_failed(proxy.fetch("http://api.test/"), 502, "tls_certificate_error")
     wait_until(lambda: "tls.ca_file" in proxy.stderr, "it is told when all workers have it")
+    assert_failed(proxy.fetch("http://api.test/"), 502, "tls_certificate_error")
 
 
 def test_a_link_that_kubernetes_swaps_is_followed(stack, two_upstreams, tmp_path):
@@ -104,8 +104,9 @@ def test_a_link_that_kubernetes_swaps_is_followed(stack, two_upstreams, tmp_path
     (mount / "..1").mkdir(parents=True)
     (mount / "..1" / "penstock.yaml").write_text(proxy.config_path.read_text())
     (mount / "..data").symlink_to("..1")
-    proxy.config_path.unlink()
-    proxy.config_path.symlink_to(mount / "..data" / "penstock.yaml")
+    link = tmp_path / "link"
+    link.symlink_to(mount / "..data" / "penstock.yaml")
+    os.replace(link, proxy.config_path)  # at no moment is there no file
     pause(0.3)
     assert revision(proxy) == 1, "another file with the same content is no change"
     (mount / "..2").mkdir()
