@@ -25,8 +25,8 @@ PORTS = ("3128", "9128", "9129")
 
 
 def with_free_ports(text, ports):
-    """All at once: a port that was put in may contain the number of another."""
-    return re.sub("|".join(ports), lambda found: ports[found.group()], text)
+    """All at once, and only whole numbers: any other port, that of an origin too, may contain one of these."""
+    return re.sub(rf"\b({'|'.join(ports)})\b", lambda found: ports[found.group()], text)
 
 
 class Container:
