@@ -184,8 +184,10 @@ def test_a_bad_certificate_is_bad(stack, ca, kind, reason):
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_the_load_client_counts_what_it_did(stack, chunked):
+    gate = threading.Barrier(8)  # all of them at once, 25 times
+
     def answer(connection, request):
-        connection.pause(0.01)
+        gate.wait(10)
         connection.reply_chunks([b"ok"]) if chunked else connection.reply(b"ok")
 
     origin = stack.origin(answering(answer), tls=False)
