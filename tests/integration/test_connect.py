@@ -286,24 +286,13 @@ def test_a_tunnel_to_a_host_that_could_be_pooled_is_told_once(stack):
 
 # Go: TestTransportProxyHTTPSConnectLeak
 def test_a_client_that_leaves_while_we_connect_frees_its_place(stack):
-    import socket
-
-    full = socket.socket()
-    full.bind(("127.0.0.1", 0))
-    full.listen(0)
-    fillers = [socket.socket() for _ in range(3)]
-    for filler in fillers:
-        filler.setblocking(False)
-        filler.connect_ex(full.getsockname())
-    proxy = tunnelling(stack, full.getsockname()[1])
+    proxy = tunnelling(stack, stack.full_backlog())
     client = proxy.client()
     client.send(b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n")
     wait_until(lambda: proxy.pools() and proxy.pools()[0]["connections"]["dialing"] == 1, "it dials")
     client.close()
     line = proxy.wait_for_log(lambda line: line.get("error") == "client_aborted")
     assert line["status"] == 499
-    for sock in [*fillers, full]:
-        sock.close()
 
 
 def test_a_stop_ends_tunnels_when_the_grace_is_over(stack):
