@@ -67,7 +67,7 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
       taken = true;
       totals_.acquired_takeover += count;
       slot.metrics->acquires[AcquireResult::kTakeover].add(count);
-    } else if (claim.waiting_since || may_wait(slot, *flavor)) {
+    } else if (claim.waiting_since || may_wait(slot, *flavor, next)) {
       waiter = std::make_unique<Waiter>(*this, worker, flavor, dial_limits, handler,
                                         claim.waiting_since.value_or(worker.now()));
       const bool dials = enqueue(slot, *waiter, next);
@@ -95,9 +95,9 @@ AcquireOutcome HostPool::acquire(WorkerPool& worker, const FlavorRef& flavor,
   return Waiting{std::move(waiter), phase};
 }
 
-bool HostPool::may_wait(Slot& slot, const Flavor& flavor) {
+bool HostPool::may_wait(Slot& slot, const Flavor& flavor, const Next& next) {
   return queued_count_ < limits_.max_waiting || find_spare(slot, flavor) != nullptr ||
-         (may_dial(slot) && bounds_.may_give());
+         (may_dial(slot, next) && bounds_.may_give());
 }
 
 // Gives the request a place in the queue and, where that may be, a dial; whether one begins for it.
@@ -120,7 +120,7 @@ Error HostPool::queue_full(const Slot& slot) const {
             .detail = "the upstream is paused and the queue is full"};
   }
   const char* detail = "process.max_upstream_connections are busy and the queue is full";
-  if (permits_ >= limits_.max_connections) {
+  if (permits_ + closing_count_ >= limits_.max_connections) {
     detail = "all connections are busy and the queue is full";
   } else if (!may_connect()) {
     detail = "pool.max_connecting dials are under way and the queue is full";
@@ -217,6 +217,7 @@ void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& nex
   move_to(connection, ConnectionState::kClosed);
   ++next.permits;
   next.ended.push_back(&connection);
+  ++closing_count_;
   if (connection.stream_ == nullptr) return;  // a dial: it was never opened
   if (!connection.abandoned_)                 // else it was another's
     back_off_from_end(slots_[connection.worker().index()], connection, reason);
@@ -236,10 +237,12 @@ void HostPool::detach(WorkerPool& worker) {
     }
     let_cool(slot);
     use_permits(worker, next);
-    slot.sweep.reset();
-    slot.worker = nullptr;
   }
   carry_out(next);
+  const std::lock_guard lock(mutex_);
+  Slot& slot = slot_of(worker);
+  slot.sweep.reset();
+  slot.worker = nullptr;
 }
 
 bool HostPool::retire_if_unused(MonotonicTime now, Duration unused_for) {
@@ -316,7 +319,7 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
 }
 
 void HostPool::carry_out(Next& next) {
-  for (UpstreamConnection* connection : next.ended) dispose(*connection);
+  if (!next.ended.empty()) close_ended(next.ended);
   if (const std::uint32_t permits = next.permits + next.own_permits; permits > 0)
     bounds_.connections.give_back(permits);
   if (next.idle_since) bounds_.idle.rank(*this, *next.idle_since);
@@ -346,7 +349,20 @@ void HostPool::tell_phase(Waiter& waiter) {
   if (!waiter.starting_) waiter.handler_.on_dial_phase(waiter.phase());
 }
 
-// The permit is back already. The stream closes here, the memory goes a turn later, since a frame
+// Only then may another worker dial in their places: the limit counts sockets.
+void HostPool::close_ended(const std::vector<UpstreamConnection*>& ended) {
+  WorkerPool& worker = ended.front()->worker();
+  for (UpstreamConnection* connection : ended) dispose(*connection);
+  Next next;
+  {
+    const std::lock_guard lock(mutex_);
+    closing_count_ -= static_cast<std::uint32_t>(ended.size());
+    if (std::exchange(close_awaited_, false)) use_permits(worker, next);
+  }
+  carry_out(next);
+}
+
+// The stream closes here, the memory goes a turn later, since a frame
 // of the connection's own may be below us.
 void HostPool::dispose(UpstreamConnection& connection) {
   if (connection.abandoned_) connection.stream_->abandon(*connection.gate_);

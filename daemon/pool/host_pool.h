@@ -302,7 +302,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   Slot* older_waiters(Slot& own, const UpstreamConnection& connection, const Waiter* first);
   void hand_over(UpstreamConnection& connection, Slot& slot, Next& next);
   void send(UpstreamConnection& connection, Slot& slot, Next& next);
-  bool may_wait(Slot& slot, const Flavor& flavor);
+  bool may_wait(Slot& slot, const Flavor& flavor, const Next& next);
   static void insert_by_age(WaiterList& waiters, Waiter& waiter, bool was_paired = false);
   void take_dial_of_younger(Slot& slot, Waiter& waiter, Next& next);
   void end_retired_dials(Slot& slot, Next& next);
@@ -320,7 +320,8 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void find_waiter_for(UpstreamConnection& spare, Next& next);
   Slot* neediest_slot();
   bool may_connect() const { return dialing_count_ + granted_count_ < limits_.max_connecting; }
-  bool may_dial(Slot& slot);
+  bool has_room(const Next& next);
+  bool may_dial(Slot& slot, const Next& next);
   void use_permits(WorkerPool& own, Next& next);
   bool take_permit(Next& next);
   bool get_permit(Slot& slot, Next& next);
@@ -395,6 +396,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   static void tell_phase(Waiter& waiter);
   void serve_waiters(WorkerPool& worker);
   static void dispose(UpstreamConnection& connection);
+  void close_ended(const std::vector<UpstreamConnection*>& ended);
 
   // constant after construction
   const HostKey key_;
@@ -408,6 +410,8 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   bool paused_;                      // what the console wants; each slot follows
   std::uint64_t retired_below_ = 0;  // connections with smaller numbers serve nobody any more
   std::uint32_t permits_ = 0;  // dialing + idle + busy + draining + tunnels + grants on their way
+  std::uint32_t closing_count_ = 0;  // ended in the books, and not closed yet
+  bool close_awaited_ = false;       // somebody was told to wait since those were in the way
   std::uint32_t dialing_count_ = 0, idle_count_ = 0, busy_count_ = 0, draining_count_ = 0,
                 tunnel_count_ = 0;
   std::uint32_t granted_count_ = 0;   // grants on their way

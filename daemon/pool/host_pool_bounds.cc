@@ -39,8 +39,7 @@ PermitOffer HostPool::accept_permit() {
   {
     const std::lock_guard lock(mutex_);
     const PermitBank& bank = bounds_.connections;
-    Slot* neediest =
-        permits_ < limits_.max_connections && may_connect() ? neediest_slot() : nullptr;
+    Slot* neediest = has_room(next) && may_connect() ? neediest_slot() : nullptr;
     if (neediest == nullptr || is_helped(*neediest->queued.front().flavor_)) {
       starving_ = false;
       return PermitOffer::kRefused;

@@ -88,19 +88,27 @@ HostPool::Slot* HostPool::neediest_slot() {
   return neediest;
 }
 
+// For one more. What ends together with its beginning is closed before it; what others end is in
+// its way until they have closed it, and they look then for whoever was turned away.
+bool HostPool::has_room(const Next& next) {
+  const std::uint32_t closing = closing_count_ - static_cast<std::uint32_t>(next.ended.size());
+  if (permits_ + closing < limits_.max_connections) return true;
+  close_awaited_ = close_awaited_ || closing > 0;
+  return false;
+}
+
 // Whether a waiter of this slot may have a dial now. What is idle is of another flavor and gives
 // its permit up; above a lowered limit its end would free none.
-bool HostPool::may_dial(Slot& slot) {
+bool HostPool::may_dial(Slot& slot, const Next& next) {
   if (slot.paused || !may_connect()) return false;
-  return permits_ < limits_.max_connections ||
-         (permits_ == limits_.max_connections && find_surplus(slot) != nullptr);
+  return has_room(next) || (permits_ == limits_.max_connections && find_surplus(slot) != nullptr);
 }
 
 // Starts dials for queued waiters while permits are free and not too many dials are under way: the
 // own worker's here, others' by post.
 void HostPool::use_permits(WorkerPool& own, Next& next) {
   Slot& slot = slot_of(own);
-  while (may_dial(slot)) {
+  while (may_dial(slot, next)) {
     Slot* neediest = neediest_slot();
     if (neediest == nullptr || is_helped(*neediest->queued.front().flavor_)) return;
     if (!get_permit(slot, next)) {
@@ -270,7 +278,7 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
     // Who was given the dial of a request that left came after it began, and has one of its own
     // now: so a request fails by the same dials on whichever worker it waits.
     const bool came_later = waiter != nullptr && waiter->since_ > connection.created_;
-    if (came_later && may_dial(own) && get_permit(own, next)) {
+    if (came_later && may_dial(own, next) && get_permit(own, next)) {
       add_dial(connection.worker(), *waiter, next);
     } else if (waiter != nullptr) {
       finish_waiting(*waiter);

@@ -124,7 +124,7 @@ void HostPool::top_up(Slot& slot, Next& next) {
   }
   for (std::uint32_t lacking = share - have; lacking > 0; --lacking) {
     // Who waits comes first; what is idle elsewhere is not closed for this.
-    if (queued_count_ > 0 || permits_ >= limits_.max_connections || !may_connect() ||
+    if (queued_count_ > 0 || !has_room(next) || !may_connect() ||
         !bounds_.idle.has_room_beside(dialing_count_) || !take_permit(next)) {
       warm.check.arm(now + kLookAgainAfter);
       return;

@@ -60,7 +60,8 @@ class FakePeer {
   void read_at_most(std::size_t bytes) { read_limit_ = bytes; }
   // An event without bytes, as a TLS session ticket makes one.
   void send_nothing() { nudged_ = true; }
-  std::function<void()> before_read;  // called once, in the next read
+  std::function<void()> before_read;   // called once, in the next read
+  std::function<void()> before_close;  // called in the stream's destructor
 
   // How many bytes writes take from now on; 0 blocks them.
   void set_room(std::size_t bytes) { room_ = bytes; }
@@ -146,6 +147,7 @@ class FakeStream final : public Stream {
  public:
   explicit FakeStream(FakePeer& peer) : peer_(peer) { peer_.open_ = true; }
   ~FakeStream() override {
+    if (peer_.before_close) peer_.before_close();
     peer_.open_ = false;
     peer_.handler_ = nullptr;
     peer_.gate_.reset();

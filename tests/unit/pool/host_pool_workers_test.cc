@@ -30,6 +30,43 @@ TEST_F(HostPoolTest, ClosedConnectionLetsAWaiterOfAnotherWorkerDial) {
   EXPECT_TRUE(elsewhere.leasing());
 }
 
+TEST_F(HostPoolTest, PlaceOfAConnectionIsFreeForOtherWorkersOnceItIsClosed) {
+  set_limits(kOne);
+  Client& busy = connect(make_flavor(), 0);
+  Client& elsewhere = client();
+  dialer().peer(0).before_close = [&] {
+    acquire(elsewhere, make_flavor(), 1);
+    EXPECT_EQ(workers_[1].dialer.started(), 0U);
+  };
+  busy.close();
+  EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kQueue}));
+  run_workers();
+  EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+}
+
+TEST_F(HostPoolTest, ConnectionThatIsNotYetClosedLeavesNoRoomBesideAFullQueue) {
+  HostLimits no_queue = kOne;
+  no_queue.max_waiting = 0;
+  set_limits(no_queue);
+  Client& busy = connect(make_flavor(), 0);
+  Client& elsewhere = client();
+  dialer().peer(0).before_close = [&] { acquire(elsewhere, make_flavor(), 1); };
+  busy.close();
+  ASSERT_TRUE(elsewhere.failed());
+  EXPECT_EQ(elsewhere.error().code, ErrorCode::kConnectionLimitReached);
+  EXPECT_EQ(acquire(make_flavor(), 1).phases(), (std::vector{Phase::kResolve}));
+}
+
+TEST_F(HostPoolTest, WorkerThatIsDetachedLetsOthersInOnceItsConnectionsAreClosed) {
+  set_limits(kOne);
+  connect(make_flavor(), 0).release();
+  Client& elsewhere = client();
+  dialer().peer(0).before_close = [&] { acquire(elsewhere, make_flavor(), 1); };
+  host_.detach(workers_[0].pool);
+  run_workers();
+  EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+}
+
 TEST_F(HostPoolTest, PermitOnItsWayIsNobodyElses) {
   set_limits(kOne);
   Client& busy = connect(make_flavor(), 0);
