@@ -93,6 +93,7 @@ void AccessLog::run() {
       write_block(*block);
       blocks_.give_back(std::move(block));
     }
+    notice_losses();
     const bool all_written = !batch.empty() && dropped_lines() == lost_until_now;
     if (losing_ && all_written && !blocks_.congested()) tell_of_their_end();
     batch.clear();
@@ -106,7 +107,7 @@ void AccessLog::write_block(const LogBlock& block) {
     const LogSink::Outcome outcome = sink_.write(rest);
     if (outcome == LogSink::Outcome::kWritten) continue;
     if (outcome == LogSink::Outcome::kStalled && wait_for_room(rest)) continue;
-    if (outcome == LogSink::Outcome::kFailed) tell_of_losses(sink_.failure(), dropped_lines());
+    if (outcome == LogSink::Outcome::kFailed) tell_of_losses(sink_.failure());
     drop_lines(count_lines(rest));
     return;
   }
@@ -114,10 +115,8 @@ void AccessLog::write_block(const LogBlock& block) {
 
 // False when the log is stopping and has waited long enough.
 bool AccessLog::wait_for_room(std::string_view& rest) {
-  const std::uint64_t lost_until_now = dropped_lines();
   sink_.wait_writable(kStallTick);
-  if (dropped_lines() != lost_until_now)
-    tell_of_losses("its reader does not keep up", lost_until_now);
+  notice_losses();
   const bool torn = !sink_.at_line_start();
   if (adopt_next_sink() && torn) {
     rest.remove_prefix(rest.find('\n') + 1);
@@ -139,20 +138,24 @@ bool AccessLog::adopt_next_sink() {
   return true;
 }
 
+// What workers drop, at any moment, since they have no free block.
+void AccessLog::notice_losses() {
+  if (dropped_lines() != lost_and_told_) tell_of_losses("its reader does not keep up");
+}
+
 // Once, however many follow: the counter says how many.
-void AccessLog::tell_of_losses(std::string_view why, std::uint64_t lost_before) {
-  if (std::exchange(losing_, true)) return;
-  lost_before_ = lost_before;
-  if (daemon_log_ == nullptr) return;
+void AccessLog::tell_of_losses(std::string_view why) {
+  if (std::exchange(losing_, true) || daemon_log_ == nullptr) return;
   daemon_log_->warning("lines of the access log are lost",
                        {{"path", settings().path}, {"why", why}});
 }
 
 void AccessLog::tell_of_their_end() {
   losing_ = false;
+  const std::uint64_t all = dropped_lines();
+  const std::uint64_t lost = all - std::exchange(lost_and_told_, all);
   if (daemon_log_ == nullptr) return;
-  daemon_log_->info("the access log is written again",
-                    {{"path", settings().path}, {"lost", dropped_lines() - lost_before_}});
+  daemon_log_->info("the access log is written again", {{"path", settings().path}, {"lost", lost}});
 }
 
 AccessLogWriter::AccessLogWriter(AccessLog& log, std::uint64_t seed)

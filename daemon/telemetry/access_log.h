@@ -63,7 +63,8 @@ class AccessLog {
   void write_block(const LogBlock& block);
   bool wait_for_room(std::string_view& rest);
   bool adopt_next_sink();
-  void tell_of_losses(std::string_view why, std::uint64_t lost_before);
+  void notice_losses();
+  void tell_of_losses(std::string_view why);
   void tell_of_their_end();
 
   Log* const daemon_log_;
@@ -81,7 +82,7 @@ class AccessLog {
   LogSink sink_;
   std::chrono::milliseconds stalled_while_stopping_{0};
   bool losing_ = false;
-  std::uint64_t lost_before_ = 0;  // lines, when that began
+  std::uint64_t lost_and_told_ = 0;  // lines, when that was over the last time
 
   std::thread thread_;
 };
