@@ -73,7 +73,7 @@ class Connection:
             self.sock.settimeout(0.5)
             try:
                 self.sock = self.sock.unwrap()
-            except OSError:
+            except (OSError, ValueError):  # the latter when the origin's end has shut it meanwhile
                 pass
         self.close()
 
