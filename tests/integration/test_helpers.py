@@ -231,17 +231,31 @@ def test_doctor_reports_after_an_interrupt(config):
     assert "sh ended with signal 2; nothing came" in process.communicate()[1]
 
 
+def doctor_of_cat(config, hangup):
+    """SIGHUP is as said, whatever started the tests (nohup ignores it)."""
+    return subprocess.Popen(["/usr/bin/env", f"--{hangup}-signal=HUP", BINARY, "doctor", "-c", str(config), "--",
+                             "sh", "-c", "echo $http_proxy; exec cat"],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=clean_environment())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_doctor_passes_on_what_it_is_sent_and_reports(config, number):
-    process = subprocess.Popen([BINARY, "doctor", "-c", str(config), "--", "sh", "-c", "echo $http_proxy; exec cat"],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env=clean_environment())
+    process = doctor_of_cat(config, "default")
     port = int(process.stdout.readline().rsplit(":", 1)[1])
     process.send_signal(number)
     assert process.wait(30 * TIME_FACTOR) == 128 + number  # before communicate() ends cat by closing its input
     assert f"sh ended with signal {int(number)}; nothing came" in process.communicate()[1]
     with pytest.raises(ConnectionRefusedError):
         Client(port)
+
+
+def test_doctor_under_nohup_ignores_a_hangup_as_its_command_does(config):
+    process = doctor_of_cat(config, "ignore")
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate("still here\n", 30 * TIME_FACTOR)[0] == "still here\n"
+    assert process.returncode == 0
 
 
 def test_doctor_waits_for_a_command_that_has_more_to_do_after_a_signal(config):
