@@ -19,6 +19,9 @@ namespace penstock {
 namespace {
 
 constexpr Duration kStatusEvery = std::chrono::seconds(5);
+// A year is never; beyond, a Duration ends.
+constexpr std::uint64_t kLongestWatchdogUsec =
+    std::chrono::microseconds(std::chrono::years(1)).count();
 // Between the end of the grace and that of the process: cutting sessions, joining threads.
 constexpr Duration kTimeToExit = std::chrono::seconds(10);
 // A manager that does not read for a while is told again so often, and waited for at our end.
@@ -156,7 +159,7 @@ std::optional<std::uint64_t> ServiceManager::watchdog_for_us() const {
   const std::string_view pid = variable("WATCHDOG_PID");
   if (interval.empty() || (!pid.empty() && number_in<pid_t>(pid) != ::getpid())) return {};
   const auto number = number_in<std::uint64_t>(interval);
-  if (!number || *number == 0) {
+  if (!number || *number == 0 || *number > kLongestWatchdogUsec) {
     log_.warning("$WATCHDOG_USEC cannot be used: there is no watchdog", {{"value", interval}});
     return {};
   }

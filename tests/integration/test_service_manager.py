@@ -165,8 +165,9 @@ def test_a_watchdog_meant_for_another_process_is_not_ours(stack, manager):
     assert manager.count("READY") == 1 and manager.count("WATCHDOG") == 0
 
 
-def test_an_interval_that_is_no_number_is_warned_of(stack, manager):
-    proxy = stack.penstock(stack.to(1), command=manager.command(WATCHDOG_USEC="soon"))
+@pytest.mark.parametrize("interval", ["soon", "0", str(2**64 - 1)])
+def test_an_interval_that_cannot_be_is_warned_of(stack, manager, interval):
+    proxy = stack.penstock(stack.to(1), command=manager.command(WATCHDOG_USEC=interval))
     assert "$WATCHDOG_USEC cannot be used" in proxy.stderr and manager.count("READY") == 1
 
 
