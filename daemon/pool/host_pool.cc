@@ -218,6 +218,7 @@ void HostPool::end(UpstreamConnection& connection, CloseReason reason, Next& nex
   ++next.permits;
   next.ended.push_back(&connection);
   ++closing_count_;
+  ++next.closing;
   if (connection.stream_ == nullptr) return;  // a dial: it was never opened
   if (!connection.abandoned_)                 // else it was another's
     back_off_from_end(slots_[connection.worker().index()], connection, reason);
@@ -319,7 +320,7 @@ void HostPool::move_to(UpstreamConnection& connection, ConnectionState state) {
 }
 
 void HostPool::carry_out(Next& next) {
-  if (!next.ended.empty()) close_ended(next.ended);
+  while (!next.ended.empty()) close_ended(next);
   if (const std::uint32_t permits = next.permits + next.own_permits; permits > 0)
     bounds_.connections.give_back(permits);
   if (next.idle_since) bounds_.idle.rank(*this, *next.idle_since);
@@ -350,16 +351,13 @@ void HostPool::tell_phase(Waiter& waiter) {
 }
 
 // Only then may another worker dial in their places: the limit counts sockets.
-void HostPool::close_ended(const std::vector<UpstreamConnection*>& ended) {
+void HostPool::close_ended(Next& next) {
+  const std::vector<UpstreamConnection*> ended = std::exchange(next.ended, {});
   WorkerPool& worker = ended.front()->worker();
   for (UpstreamConnection* connection : ended) dispose(*connection);
-  Next next;
-  {
-    const std::lock_guard lock(mutex_);
-    closing_count_ -= static_cast<std::uint32_t>(ended.size());
-    if (std::exchange(close_awaited_, false)) use_permits(worker, next);
-  }
-  carry_out(next);
+  const std::lock_guard lock(mutex_);
+  closing_count_ -= std::exchange(next.closing, 0);
+  if (std::exchange(close_awaited_, false)) use_permits(worker, next);
 }
 
 // The stream closes here, the memory goes a turn later, since a frame

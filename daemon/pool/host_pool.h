@@ -281,6 +281,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
     std::vector<UpstreamConnection*> handovers;  // to post to the workers whose they are now
     std::vector<WorkerPool*> shortages;          // lost a warm connection to another: to be told
     std::vector<UpstreamConnection*> ended;      // closed in the books: their streams close now
+    std::uint32_t closing = 0;      // of `ended`, those whose places nothing has taken yet
     std::uint32_t permits = 0;      // of the process, to give back: whoever waits for one is next
     std::uint32_t own_permits = 0;  // of the process, to use here, or to give back
     WorkerPool* starving_at = nullptr;        // the process has no permit for this worker's dial
@@ -296,7 +297,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   UpstreamConnection* take_over(Slot& own, const Flavor& flavor, bool prefers_recent, Next& next);
   void change_worker(UpstreamConnection& connection, WorkerPool& worker);
   UpstreamConnection* find_surplus(Slot& own);
-  void evict_surplus(Slot& own, Next& next);
+  void evict_surplus(WorkerPool& own, Next& next);
   void end_idle(UpstreamConnection& idle, WorkerPool& by, CloseReason reason, Next& next);
   static bool lacks_connections(Slot& slot);
   Slot* older_waiters(Slot& own, const UpstreamConnection& connection, const Waiter* first);
@@ -324,7 +325,8 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   bool may_dial(Slot& slot, const Next& next);
   void use_permits(WorkerPool& own, Next& next);
   bool take_permit(Next& next);
-  bool get_permit(Slot& slot, Next& next);
+  bool get_permit(WorkerPool& own, Next& next);
+  void take_place(Next& next);
   bool gives_way() const;
   bool wanted_by_another() const;
   bool permit_is_needed();
@@ -352,9 +354,11 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   void deliver(UpstreamConnection& connection, Waiter& waiter, Next& next);
   void take_waiters_before(Slot& slot, MonotonicTime before, const Flavor& flavor,
                            WaiterList& failing);
-  bool unused() const { return permits_ == 0 && queued_count_ == 0 && warm_count_ == 0; }
+  bool unused() const {
+    return permits_ == 0 && closing_count_ == 0 && queued_count_ == 0 && warm_count_ == 0;
+  }
   UpstreamConnection& new_dial(WorkerPool& worker, const FlavorRef& flavor,
-                               const DialLimits& limits);
+                               const DialLimits& limits, Next& next);
   void let_cool(Slot& slot);
   std::uint32_t share_of(const Slot& slot) const;
   std::uint32_t count_warm(Slot& slot) const;
@@ -396,7 +400,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   static void tell_phase(Waiter& waiter);
   void serve_waiters(WorkerPool& worker);
   static void dispose(UpstreamConnection& connection);
-  void close_ended(const std::vector<UpstreamConnection*>& ended);
+  void close_ended(Next& next);
 
   // constant after construction
   const HostKey key_;

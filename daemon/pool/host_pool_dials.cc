@@ -91,7 +91,7 @@ HostPool::Slot* HostPool::neediest_slot() {
 // For one more. What ends together with its beginning is closed before it; what others end is in
 // its way until they have closed it, and they look then for whoever was turned away.
 bool HostPool::has_room(const Next& next) {
-  const std::uint32_t closing = closing_count_ - static_cast<std::uint32_t>(next.ended.size());
+  const std::uint32_t closing = closing_count_ - next.closing;
   if (permits_ + closing < limits_.max_connections) return true;
   close_awaited_ = close_awaited_ || closing > 0;
   return false;
@@ -107,11 +107,11 @@ bool HostPool::may_dial(Slot& slot, const Next& next) {
 // Starts dials for queued waiters while permits are free and not too many dials are under way: the
 // own worker's here, others' by post.
 void HostPool::use_permits(WorkerPool& own, Next& next) {
-  Slot& slot = slot_of(own);
+  Slot& slot = slots_[own.index()];  // it may have nothing here (end_idle())
   while (may_dial(slot, next)) {
     Slot* neediest = neediest_slot();
     if (neediest == nullptr || is_helped(*neediest->queued.front().flavor_)) return;
-    if (!get_permit(slot, next)) {
+    if (!get_permit(own, next)) {
       if (!std::exchange(starving_, true)) next.starving_at = &own;
       return;
     }
@@ -124,11 +124,11 @@ void HostPool::use_permits(WorkerPool& own, Next& next) {
 }
 
 // A permit of the process, where may_dial() says that the host has one; what is surplus gives way.
-bool HostPool::get_permit(Slot& slot, Next& next) {
-  if (permits_ == limits_.max_connections) evict_surplus(slot, next);
+bool HostPool::get_permit(WorkerPool& own, Next& next) {
+  if (permits_ == limits_.max_connections) evict_surplus(own, next);
   if (take_permit(next)) return true;
-  if (find_surplus(slot) == nullptr) return false;
-  evict_surplus(slot, next);
+  if (find_surplus(slots_[own.index()]) == nullptr) return false;
+  evict_surplus(own, next);
   return take_permit(next);
 }
 
@@ -148,10 +148,18 @@ bool HostPool::take_permit(Next& next) {
 
 // With a permit of the process.
 void HostPool::grant(Slot& slot, Next& next) {
+  take_place(next);
   ++permits_;
   ++granted_count_;
   ++slot.grants_on_their_way;
   next.grants.push_back(slot.worker);
+}
+
+// What begins after the end of another one has its place.
+void HostPool::take_place(Next& next) {
+  if (next.closing == 0) return;
+  --next.closing;
+  --closing_count_;
 }
 
 // Whether as many connections or dials as there are waiters without one will be there for them
@@ -166,13 +174,15 @@ bool HostPool::is_helped(const Flavor& flavor) {
 
 // With a permit of the process.
 void HostPool::add_dial(WorkerPool& worker, Waiter& waiter, Next& next) {
-  UpstreamConnection& dial = new_dial(worker, waiter.flavor_, waiter.limits_);
+  UpstreamConnection& dial = new_dial(worker, waiter.flavor_, waiter.limits_, next);
+  std::erase(next.repaired, &waiter);  // it is told with the dial, and may leave then
   pair(waiter, dial);
   next.dials.push_back(&dial);
 }
 
 UpstreamConnection& HostPool::new_dial(WorkerPool& worker, const FlavorRef& flavor,
-                                       const DialLimits& limits) {
+                                       const DialLimits& limits, Next& next) {
+  take_place(next);
   auto* dial = new UpstreamConnection(*this, worker, flavor, limits);
   ++permits_;
   ++dialing_count_;
@@ -278,7 +288,7 @@ void HostPool::on_dial_failed(UpstreamConnection& connection, const Error& error
     // Who was given the dial of a request that left came after it began, and has one of its own
     // now: so a request fails by the same dials on whichever worker it waits.
     const bool came_later = waiter != nullptr && waiter->since_ > connection.created_;
-    if (came_later && may_dial(own, next) && get_permit(own, next)) {
+    if (came_later && may_dial(own, next) && get_permit(connection.worker(), next)) {
       add_dial(connection.worker(), *waiter, next);
     } else if (waiter != nullptr) {
       finish_waiting(*waiter);

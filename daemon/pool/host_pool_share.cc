@@ -83,9 +83,9 @@ UpstreamConnection* HostPool::find_surplus(Slot& own) {
   return nullptr;
 }
 
-void HostPool::evict_surplus(Slot& own, Next& next) {
-  UpstreamConnection& surplus = *find_surplus(own);
-  end_idle(surplus, *own.worker, CloseReason::kEvicted, next);
+void HostPool::evict_surplus(WorkerPool& own, Next& next) {
+  UpstreamConnection& surplus = *find_surplus(slots_[own.index()]);
+  end_idle(surplus, own, CloseReason::kEvicted, next);
   --next.permits;
   ++next.own_permits;
 }

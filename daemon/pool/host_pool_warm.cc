@@ -129,7 +129,7 @@ void HostPool::top_up(Slot& slot, Next& next) {
       warm.check.arm(now + kLookAgainAfter);
       return;
     }
-    next.dials.push_back(&new_dial(*slot.worker, warm.flavor, warm.dial_limits));
+    next.dials.push_back(&new_dial(*slot.worker, warm.flavor, warm.dial_limits, next));
   }
 }
 

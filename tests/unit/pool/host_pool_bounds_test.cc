@@ -418,5 +418,61 @@ TEST_F(ProcessBoundsTest, AWorkerThatEndsLeavesNoPermitTaken) {
   EXPECT_EQ(bounds().idle.taken(), 0U);
 }
 
+// What a close lets in, where the process has bounds as well.
+
+TEST_F(ProcessBoundsTest, APermitThatIsAboutToBeGivenBackCostsNobodysIdleConnection) {
+  set_limits({.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}});
+  bounds().set_limits({.max_connections = 2});
+  connect_other(0).release();
+  Client& busy = connect(make_flavor(), 0);
+  Client& elsewhere = client();
+  dialer().peer(1).before_close = [&] { acquire(elsewhere, make_flavor(), 1); };
+  busy.close();
+  run_workers();
+  EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kQueue, Phase::kResolve}));
+  EXPECT_EQ(other().idle, 1U);
+}
+
+TEST_F(ProcessBoundsTest, AWorkerThatOnlyEvictedThereIsNotHeldInAPauseThatItNeverHeardOf) {
+  set_limits({.max_connections = 1, .max_idle = 1, .max_waiting = 9, .idle_timeout = {}});
+  bounds().set_limits({.max_connections = 1});
+  connect(make_flavor(), 0).release();
+  Client& late = client();
+  dialer().peer(0).before_close = [&] { acquire(late, make_flavor(), 0); };
+  acquire_other(1).cancel();  // which has evicted it
+  late.cancel();
+  bounds().set_limits({});
+  for (const bool paused : {true, false}) {
+    host_.set_paused(paused);
+    host_.follow_pause(workers_[0].pool);
+  }
+  EXPECT_EQ(acquire(make_flavor(), 1).phases(), (std::vector{Phase::kResolve}));
+}
+
+TEST_F(ProcessBoundsTest, AWaiterThatLeavesWhenItIsToldOfItsDialIsToldOnce) {
+  set_limits({.max_connections = 3, .max_idle = 9, .max_waiting = 9, .idle_timeout = {}});
+  Client& one = connect_other(1);
+  Client& two = connect_other(1);
+  connect(make_flavor(), 1);
+  connect(make_flavor(kIdentity, false), 0).release();
+  FakePeer& surplus = dialer().peer(dialer().peer_count() - 1);
+  const MonotonicTime before = clock_.now();
+  clock_.advance(seconds(1));
+  Client& younger = acquire(make_flavor(), 0);
+  bounds().set_limits({.max_connections = 4});  // of the five that are there
+  Client& turned_away = client();
+  clock_.advance(seconds(1));
+  surplus.before_close = [&] {
+    acquire(turned_away, make_flavor(), 1);
+    one.close();
+    two.close();
+  };
+  younger.then_phase = [&] {
+    if (younger.phases().back() == Phase::kResolve) younger.cancel();
+  };
+  arrive(before);  // takes the dial of the younger one, and the surplus goes
+  EXPECT_FALSE(younger.waiting());
+}
+
 }  // namespace
 }  // namespace penstock

@@ -57,6 +57,15 @@ TEST_F(HostPoolTest, ConnectionThatIsNotYetClosedLeavesNoRoomBesideAFullQueue) {
   EXPECT_EQ(acquire(make_flavor(), 1).phases(), (std::vector{Phase::kResolve}));
 }
 
+TEST_F(HostPoolTest, PlaceThatARedialHasTakenIsCountedOnce) {
+  set_limits({.max_connections = 2, .max_idle = 2, .max_waiting = 0, .idle_timeout = {}});
+  Client& busy = connect(make_flavor(), 0);
+  Client& elsewhere = client();
+  dialer().peer(0).before_close = [&] { acquire(elsewhere, make_flavor(), 1); };
+  busy.redial();
+  EXPECT_EQ(elsewhere.phases(), (std::vector{Phase::kResolve}));
+}
+
 TEST_F(HostPoolTest, WorkerThatIsDetachedLetsOthersInOnceItsConnectionsAreClosed) {
   set_limits(kOne);
   connect(make_flavor(), 0).release();
